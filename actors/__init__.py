@@ -1,0 +1,1 @@
+"""The actors, each beside the pure domain logic it owns."""

@@ -1,0 +1,1 @@
+"""The stored types, the store protocols and their implementations."""

@@ -1,0 +1,1 @@
+"""What makes any actor run: messages, policy, bases, NATS, settings and life cycle."""

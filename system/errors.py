@@ -1,0 +1,60 @@
+"""The tree of errors, by who must act.
+
+    DataManagerError
+    ├── ConfigError       the operator: a setting, flag, port or folder is wrong; the process exits with the sentence
+    ├── FeedError         nobody at once: NATS is away or refuses; callers wait and try again
+    ├── StoreError        a store failed for good: its sentence says what to do
+    │   ├── StoreUnavailable   for now: nothing was written; the same call may succeed later
+    │   ├── StoreFull          the operator: no space is left
+    │   ├── StoreCorrupt       the operator: the file is damaged or from a newer version
+    │   └── RowRefused         the publisher: the store refuses one row; its neighbours are fine
+    └── DataError         the publisher: this event cannot be used; it goes to quarantine
+
+Every message is one clear sentence: what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class DataManagerError(Exception):
+    """The root; never raised itself."""
+
+
+class ConfigError(DataManagerError):
+    """The operator must change a setting, flag, port or folder."""
+
+
+class FeedError(DataManagerError):
+    """NATS is away or refuses; the caller waits and tries again."""
+
+
+class StoreError(DataManagerError):
+    """A store cannot do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is away, busy or read-only for now; nothing was written."""
+
+
+class StoreFull(StoreError):
+    """No space is left where the store lives."""
+
+
+class StoreCorrupt(StoreError):
+    """The store's file is damaged or was written by a newer version."""
+
+
+class RowRefused(StoreError):
+    """The store refuses one row; `index` is its place in the list that was given."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(reason)
+        self.index = index
+
+
+class DataError(DataManagerError):
+    """An event cannot be used. `reason` is a short constant for metrics, the message the sentence."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason

@@ -1,0 +1,258 @@
+"""Every setting of the service: one frozen model, field names = environment names in lower case.
+
+Values come from defaults < YAML file < environment < flags; system/settings_sources.py reads them and knows
+where each came from. An empty string means unset.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_serializer,
+    model_validator,
+)
+
+from data_manager.system.logs import redact_url
+
+EMBEDDED = "embedded"  # the NATS_URL that starts the wheel's own server
+NATS_SCHEMES = ("nats", "tls", "ws", "wss")
+MAX_SLOT_S = 3600  # the longest slot of a sampled storage policy
+RESERVED_SYMBOL = "SELFTEST"  # never configurable: the router quarantines it, so a test can make a round trip
+
+
+class Delivery(StrEnum):
+    """How events reach ingest: acknowledged by JetStream, at most once over core, or whichever is there."""
+
+    AUTO = "auto"
+    JETSTREAM = "jetstream"
+    CORE = "core"
+
+
+class StoragePolicy(BaseModel):
+    """What of one event type is stored: everything, the last of each N seconds, or nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mode: Literal["full", "sampled", "off"]
+    seconds: int = Field(default=0, ge=0, le=MAX_SLOT_S)
+
+    @classmethod
+    def parse(cls, text: object) -> object:
+        """Read `full`, `off` or `sampled:N`; raises ValueError with a sentence for anything else."""
+        if isinstance(text, cls):
+            return text
+        mode, _, seconds = str(text).strip().partition(":")
+        if mode in ("full", "off") and not seconds:
+            return cls(mode=mode)  # type: ignore[arg-type]
+        if mode == "sampled" and re.fullmatch("[0-9]{1,4}", seconds) and 0 < int(seconds) <= MAX_SLOT_S:
+            return cls(mode="sampled", seconds=int(seconds))
+        raise ValueError(
+            f"{text!r} is no storage policy: write full, off or sampled:SECONDS, at most {MAX_SLOT_S}"
+        )
+
+    @property
+    def slot_ms(self) -> int:
+        """Length of a slot; 0 unless sampled."""
+        return self.seconds * 1000
+
+    @model_serializer
+    def __str__(self) -> str:
+        return f"sampled:{self.seconds}" if self.mode == "sampled" else self.mode
+
+
+def is_symbol(text: str) -> bool:
+    """Whether `text` is 2 to 20 letters (none lower case), digits of any script, or `_`."""
+    return 2 <= len(text) <= 20 and all(
+        c == "_" or unicodedata.category(c) in ("Lu", "Lt", "Lm", "Lo", "Nd", "Nl", "No") for c in text
+    )
+
+
+def parse_symbols(value: object) -> object:
+    """Split a comma-separated list, trim the names, drop empty ones and repeats; order is kept."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        return value
+    return tuple(dict.fromkeys(name.strip() for name in map(str, names) if name.strip()))
+
+
+def check_symbols(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names; raises ValueError with one sentence on all that cannot be symbols, or when there is none."""
+    wrong = [repr(name) for name in names if not is_symbol(name)]
+    if RESERVED_SYMBOL in names:
+        raise ValueError(f"{RESERVED_SYMBOL} is reserved for the self-test and cannot be configured")
+    if wrong:
+        upper = ",".join(name.upper() for name in names)
+        hint = f"; did you mean {upper}?" if all(is_symbol(name.upper()) for name in names) else ""
+        raise ValueError(
+            f"{', '.join(wrong)} cannot be a symbol: use 2 to 20 upper-case letters, digits or '_'{hint}"
+        )
+    if not names:
+        raise ValueError("no symbol is left: name at least one, for example BTCUSDT")
+    return names
+
+
+def check_nats_url(text: str) -> str:
+    """`embedded`, or one or more servers with commas between; raises ValueError with a sentence otherwise."""
+    for server in [] if text == EMBEDDED else text.split(","):
+        url = urlsplit(server.strip() if "://" in server else f"nats://{server.strip()}")
+        try:
+            good = url.scheme in NATS_SCHEMES and url.hostname and url.port != 0
+        except ValueError:  # the port is no number, or none of 0-65535
+            good = False
+        if not good:
+            raise ValueError(
+                f"{redact_url(server)!r} is no NATS server: write nats://HOST:PORT, or {EMBEDDED} to start one"
+            )
+    return text
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+Policy = Annotated[StoragePolicy, BeforeValidator(StoragePolicy.parse)]
+Symbols = Annotated[tuple[str, ...], BeforeValidator(parse_symbols), AfterValidator(check_symbols)]
+NatsUrl = Annotated[str, AfterValidator(check_nats_url)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """All settings; frozen, and safe to pickle into an actor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # service
+    environment: str = "production"
+    log_level: LogLevel = "INFO"
+    data_dir: Path = Path("data")
+    supported_pairs: Symbols = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "ADAUSDT", "SOLUSDT")
+
+    # NATS
+    nats_url: NatsUrl = "nats://localhost:4222"
+    nats_consumer_subject: str = "binance.futures.websocket.data"
+    nats_connect_timeout: Seconds = 10
+    nats_reconnect_time_wait: Seconds = 0.1
+    nats_creds_file: Path | None = None
+    nats_ca_file: Path | None = None
+    nats_cert_file: Path | None = None
+    nats_key_file: Path | None = None
+    delivery: Annotated[Delivery, BeforeValidator(_lower)] = Delivery.AUTO
+    stream_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "data_manager"
+    feed_max_bytes: Annotated[int, Field(gt=0)] = 2 * 2**30
+    feed_max_age_s: Seconds = 86_400
+    market_max_batches: Annotated[int, Field(gt=0)] = (
+        20_000  # per symbol; beyond it a symbol's events are not routed
+    )
+    # the embedded broker's; `always` survives power loss and costs 10x
+    nats_sync_interval: Annotated[str, Field(pattern=r"^(always|[1-9][0-9]*(ms|s|m))$")] = "10s"
+
+    # routing and ingest
+    linger_ms: Annotated[float, Field(ge=0, le=1000)] = 10  # how long the router gathers a batch
+    max_batch: Annotated[int, Field(gt=0, le=10_000)] = 500  # events of one batch
+    max_batch_bytes: Annotated[int, Field(gt=0)] = 256 * 1024
+    ack_wait_s: Seconds = 10
+    feed_max_ack_pending: Annotated[int, Field(gt=0)] = 20_000
+    market_max_ack_pending: Annotated[int, Field(gt=0)] = 512
+    depth_kind: Literal["auto", "partial", "diff"] = "auto"
+    store_depth: Policy = StoragePolicy(mode="sampled", seconds=5)
+    store_book_ticker: Policy = StoragePolicy(mode="sampled", seconds=1)
+    store_ticker: Policy = StoragePolicy(mode="sampled", seconds=1)
+    store_mark_price: Policy = StoragePolicy(mode="sampled", seconds=1)
+    store_force_order: Policy = StoragePolicy(mode="full")
+    quarantine_max_rows: Annotated[int, Field(ge=0)] = 100_000  # per symbol
+    quarantine_retention_days: Annotated[int, Field(gt=0)] = 7
+
+    # stores
+    sqlite_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    store_timeout_s: Seconds = 5
+
+    # HTTP
+    enable_api: bool = True
+    api_host: str = "0.0.0.0"  # noqa: S104
+    api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
+    api_token: SecretStr | None = None
+    api_dialect: Literal["v11", "head", "both"] = "both"
+
+    # supervision
+    heartbeat_s: Seconds = 2
+    heartbeat_miss_s: Seconds = 10
+    start_timeout_s: Seconds = 30
+    restart_intensity: Annotated[int, Field(ge=0)] = 5  # restarts allowed ...
+    restart_within_s: Seconds = 60  # ... in this time
+    restart_backoff_s: Seconds = 0.2
+    restart_backoff_cap_s: Seconds = 30
+    healthy_after_s: Seconds = 60  # a run this long resets the back-off
+    park_probe_s: Seconds = 60
+    drain_timeout_s: Seconds = 12
+    ingest_memory_soft_mb: Annotated[int, Field(gt=0)] = 256
+    ingest_memory_hard_mb: Annotated[int, Field(gt=0)] = 512
+
+    # the simulated exchange (demo and tests)
+    exchange_enabled: bool = False
+    exchange_seed: int = 7
+    exchange_rate: Annotated[float, Field(gt=0, le=100_000)] = 300  # events per second, all symbols
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        """Settings that are good alone and wrong together."""
+        if self.heartbeat_miss_s <= self.heartbeat_s:
+            raise ValueError(
+                "HEARTBEAT_MISS_S must be greater than HEARTBEAT_S, or every actor is taken for hung"
+            )
+        if self.restart_backoff_cap_s < self.restart_backoff_s:
+            raise ValueError("RESTART_BACKOFF_CAP_S must not be less than RESTART_BACKOFF_S")
+        if self.ingest_memory_hard_mb < self.ingest_memory_soft_mb:
+            raise ValueError("INGEST_MEMORY_HARD_MB must not be less than INGEST_MEMORY_SOFT_MB")
+        if self.api_port and self.api_port == self.metrics_port:
+            raise ValueError(
+                f"API_PORT and METRICS_PORT are both {self.api_port}: give each its own, or 0 for any"
+            )
+        if (self.nats_cert_file is None) != (self.nats_key_file is None):
+            raise ValueError("NATS_CERT_FILE and NATS_KEY_FILE belong together: set both or neither")
+        return self
+
+    def shown(self) -> dict[str, object]:
+        """Every value as JSON has it, by name, with secrets and the credentials of URLs hidden."""
+        values = self.model_dump(mode="json")
+        return {name: redact_url(v) if isinstance(v, str) else v for name, v in values.items()}
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        return self.shown().items()
+
+    @property
+    def market_dir(self) -> Path:
+        """Where the SQLite market files live."""
+        return self.data_dir / "market"
+
+    @property
+    def feed_stream(self) -> str:
+        """The stream that captures the raw subject."""
+        return f"{self.stream_prefix}_feed"
+
+    @property
+    def market_stream(self) -> str:
+        """The work queue between router and ingest."""
+        return f"{self.stream_prefix}_market"
+
+    def market_subject(self, symbol: str) -> str:
+        """The MARKET subject of one symbol."""
+        return f"{self.stream_prefix}.market.{symbol}"
