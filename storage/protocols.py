@@ -1,0 +1,149 @@
+"""What every back end offers: `MarketStore` for market data, `Catalog` for what is said about it.
+
+Both are synchronous and safe to use from one thread at a time per instance; each process makes its own.
+Errors are those of system/errors.py and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from data_manager.storage.ledger import BatchEntry, Counts, LedgerTotals
+from data_manager.storage.records import Candle, Depth, Record, Symbol, Trade
+
+R = TypeVar("R", bound=Record)
+
+COUNT_CAP = 10_000  # exact totals up to here; counting on costs more than it tells
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Which rows of one dataset: `start_ms <= time < end_ms`, where equal fields match, sorted by time and key."""
+
+    start_ms: int | None = None
+    end_ms: int | None = None
+    equal: tuple[tuple[str, str | int | bool], ...] = ()
+    limit: int = 100
+    offset: int = 0
+    descending: bool = False
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One decoded event on its way into the store.
+
+    `event_type` is its ledger label, `record` the row it wants. `keep_first` says what happens when the key exists:
+    True keeps the row that is there (the event is a duplicate); False lets the greater `rank` win (the event is
+    replaced when greater, duplicate when equal, skipped when less).
+    """
+
+    event_type: str
+    record: Record
+    keep_first: bool = True
+
+
+class Write(msgspec.Struct):
+    """All that one transaction writes for one symbol."""
+
+    events: list[Event] = msgspec.field(default_factory=list)
+    derived: list[Candle] = msgspec.field(default_factory=list)  # the greater rank wins; never counted
+    book: Depth | None = None  # the newest book, whatever the depth policy stores
+    dirty_minutes: set[int] = msgspec.field(default_factory=set)  # open times to derive; survive a crash
+    clean_minutes: set[int] = msgspec.field(default_factory=set)  # derived by this write
+    batches: list[BatchEntry] = msgspec.field(default_factory=list)
+    counts: dict[str, Counts] = msgspec.field(default_factory=dict)  # known beforehand: received, skipped, ...
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What a write did: the full ledger delta per event type, and how many trade rows were new."""
+
+    counts: dict[str, Counts]
+    new_trades: int
+
+
+class MarketStore(Protocol):
+    """Market data, its quarantine and its ledger, by symbol."""
+
+    def write(self, symbol: Symbol, write: Write) -> Written:
+        """Write all of it, or nothing; rows, quarantine and ledger stand or fall together.
+
+        Raises RowRefused for a row the store can never take, StoreUnavailable when trying again may help.
+        """
+        ...
+
+    def seen_positions(self, symbol: Symbol, incarnation: int, positions: Iterable[int]) -> set[int]:
+        """Those of the feed positions that some batch brought before."""
+        ...
+
+    def ledger(self, symbol: Symbol) -> LedgerTotals:
+        """The symbol's totals; all zero when it has never been written."""
+        ...
+
+    def rows(self, symbol: Symbol, record: type[R], query: Query) -> list[R]:
+        """The rows that match, at most `query.limit`; empty for an unknown symbol."""
+        ...
+
+    def count(self, symbol: Symbol, record: type[Record], query: Query, cap: int = COUNT_CAP) -> int:
+        """How many rows match without limit and offset, counted no further than `cap`."""
+        ...
+
+    def trades_between(self, symbol: Symbol, start_ms: int, end_ms: int) -> list[Trade]:
+        """Every trade and aggTrade with `start_ms <= time_ms < end_ms`, by time and id."""
+        ...
+
+    def neighbours(self, symbol: Symbol, start_ms: int, end_ms: int) -> tuple[Trade | None, Trade | None, Trade | None, Trade | None]:
+        """The raw trade and the aggTrade nearest before `start_ms`, then those nearest at or after `end_ms`."""
+        ...
+
+    def dirty_minutes(self, symbol: Symbol) -> set[int]:
+        """Minutes whose bar must be derived again."""
+        ...
+
+    def latest_book(self, symbol: Symbol) -> Depth | None:
+        """The newest book ever received."""
+        ...
+
+    def symbols(self) -> Sequence[Symbol]:
+        """Every symbol that holds data, sorted."""
+        ...
+
+    def check(self) -> None:
+        """Return when the store can be read and written now; raise StoreError otherwise."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; harmless when repeated."""
+        ...
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """Something that went wrong, from its start to its end."""
+
+    incident_id: str
+    kind: str  # e.g. actor_down, suspected_gap, broker_down, store_down
+    subject: str  # the actor, symbol or part
+    cause: str
+    started_ms: int
+    ended_ms: int | None = None
+    detail: str = ""
+
+
+class Catalog(Protocol):
+    """What is said about the data: incidents now; gaps, jobs, audits and lineage as they come."""
+
+    def save_incident(self, incident: Incident) -> None:
+        """Insert it, or update the one with the same id."""
+        ...
+
+    def incidents(self, limit: int = 100, open_only: bool = False) -> list[Incident]:
+        """The newest first."""
+        ...
+
+    def check(self) -> None:
+        """Return when the catalog can be read and written now; raise StoreError otherwise."""
+        ...
+
+    def close(self) -> None:
+        """Release connections; harmless when repeated."""
+        ...

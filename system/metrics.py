@@ -1,0 +1,175 @@
+"""Metrics that travel by message: each actor keeps totals since its start, the supervisor adds generations up.
+
+A series is a name with its sorted labels. Histograms are kept as Prometheus stores them, cumulative `_bucket`
+counters with `_sum` and `_count`, so that everything but a gauge is a counter and folds by addition.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+Series = tuple[str, tuple[tuple[str, str], ...]]  # (name, ((label, value), ...)), labels sorted
+
+
+class Family(NamedTuple):
+    """What one metric is: `kind` is counter, gauge or histogram; `buckets` are a histogram's upper bounds."""
+
+    kind: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LATENCY = tuple(round(0.001 * 1.15**i, 6) for i in range(67))  # 1 ms to about 10 s in steps of 15 %
+
+# Names and labels of contract.md §8 first (dashboards key on them), then our own.
+FAMILIES: dict[str, Family] = {
+    "data_manager_messages_received_total": Family(
+        "counter", "Events delivered, once as `raw` and once by type.", ("event_type",)
+    ),
+    "data_manager_messages_processed_total": Family("counter", "Events with an outcome.", ("event_type",)),
+    "data_manager_messages_failed_total": Family(
+        "counter", "Events that could not be used.", ("event_type", "error_type")
+    ),
+    "data_manager_message_processing_seconds": Family(
+        "histogram",
+        "Seconds per event from decoding to commit, shared out over its batch.",
+        ("event_type",),
+        SECONDS,
+    ),
+    "data_manager_nats_connection_status": Family("gauge", "1 while the router is connected to NATS."),
+    "data_manager_nats_reconnections_total": Family("counter", "Reconnections to NATS, all actors."),
+    "data_manager_nats_errors_total": Family("counter", "NATS errors.", ("type",)),
+    "data_manager_requests_total": Family("counter", "HTTP requests.", ("method", "endpoint", "status_code")),
+    "data_manager_request_duration_seconds": Family(
+        "histogram", "HTTP request duration.", ("method", "endpoint"), SECONDS
+    ),
+    "data_manager_request_size_bytes": Family("counter", "Bytes of request bodies.", ("method", "endpoint")),
+    "data_manager_response_size_bytes": Family(
+        "counter", "Bytes of response bodies.", ("method", "endpoint")
+    ),
+    "data_manager_errors_total": Family("counter", "HTTP errors.", ("method", "endpoint", "error_type")),
+    "data_manager_events_total": Family(
+        "counter", "The ledger's outcomes.", ("symbol", "event_type", "outcome")
+    ),
+    "data_manager_publish_to_stored_seconds": Family(
+        "histogram", "From the server receiving an event to its commit.", (), LATENCY
+    ),
+    "data_manager_ingest_lag_batches": Family("gauge", "MARKET batches waiting.", ("symbol",)),
+    "data_manager_router_lag_messages": Family("gauge", "FEED messages waiting."),
+    "data_manager_feed_headroom_seconds": Family(
+        "gauge", "How long an outage FEED can hold at the present rate."
+    ),
+    "data_manager_router_batches_total": Family("counter", "Batches published to MARKET."),
+    "data_manager_suspected_gaps_total": Family(
+        "counter", "Ranges that may be missing.", ("symbol", "reason")
+    ),
+    "data_manager_depth_updates_total": Family("counter", "Diff depth updates seen.", ("symbol", "chain")),
+    "data_manager_candles_derived_total": Family(
+        "counter", "Bars derived or rolled up.", ("symbol", "timeframe")
+    ),
+    "data_manager_actor_up": Family("gauge", "1 while the actor answers its heartbeat.", ("actor",)),
+    "data_manager_actor_restarts_total": Family("counter", "Restarts since the process started.", ("actor",)),
+    "data_manager_actor_parked": Family(
+        "gauge", "1 while the actor's restart budget is exhausted.", ("actor",)
+    ),
+    "data_manager_actor_memory_bytes": Family("gauge", "Resident memory.", ("actor",)),
+    "data_manager_dead_letters_total": Family("counter", "Actor messages whose receiver was gone."),
+    "data_manager_published_total": Family(
+        "counter", "Events the simulated exchange published.", ("event_type",)
+    ),
+}
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """A snapshot: counters since the actor's start, and gauges as they stand."""
+
+    counters: dict[Series, float] = {}
+    gauges: dict[Series, float] = {}
+
+
+def series(name: str, labels: dict[str, str]) -> Series:
+    """The key of one series."""
+    return name, tuple(sorted(labels.items()))
+
+
+def add_counters(totals: Iterable[dict[Series, float]]) -> dict[Series, float]:
+    """The sum, series by series."""
+    out: dict[Series, float] = {}
+    for counters in totals:
+        for key, value in counters.items():
+            out[key] = out.get(key, 0.0) + value
+    return out
+
+
+class Metrics:
+    """One actor's metrics. Only names of FAMILIES are accepted (KeyError otherwise)."""
+
+    def __init__(self) -> None:
+        self._counters: dict[Series, float] = {}
+        self._gauges: dict[Series, float] = {}
+
+    def inc(self, name: str, value: float = 1, **labels: str) -> None:
+        """Raise a counter."""
+        assert FAMILIES[name].kind == "counter", name
+        key = series(name, labels)
+        self._counters[key] = self._counters.get(key, 0.0) + value
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        assert FAMILIES[name].kind == "gauge", name
+        self._gauges[series(name, labels)] = value
+
+    def observe(self, name: str, value: float, times: int = 1, **labels: str) -> None:
+        """Count `times` observations of `value` in a histogram."""
+        self.observe_all(name, ((value, times),), **labels)
+
+    def observe_all(self, name: str, observations: Sequence[tuple[float, int]], **labels: str) -> None:
+        """Count many (value, times) in a histogram."""
+        family = FAMILIES[name]
+        assert family.kind == "histogram", name
+        counters, base = self._counters, tuple(sorted(labels.items()))
+        total, count = 0.0, 0
+        per_bucket = [0] * (len(family.buckets) + 1)
+        for value, times in observations:
+            per_bucket[bisect_left(family.buckets, value)] += times
+            total += value * times
+            count += times
+        running = 0
+        for bound, times in zip((*family.buckets, float("inf")), per_bucket, strict=True):
+            running += times
+            if running:
+                key = f"{name}_bucket", tuple(sorted((*base, ("le", bucket_label(bound)))))
+                counters[key] = counters.get(key, 0.0) + running
+        for suffix, amount in (("_sum", total), ("_count", float(count))):
+            key = f"{name}{suffix}", base
+            counters[key] = counters.get(key, 0.0) + amount
+
+    def totals(self) -> Totals:
+        """A copy that can travel."""
+        return Totals(dict(self._counters), dict(self._gauges))
+
+
+def bucket_label(bound: float) -> str:
+    """The `le` label of an upper bound."""
+    return "+Inf" if bound == float("inf") else repr(bound)
+
+
+def quantile(counters: dict[Series, float], name: str, q: float) -> float | None:
+    """The upper bound of the bucket that holds the q-quantile over all labels; None without observations."""
+    by_bound: dict[float, float] = {}
+    for (key, labels), value in counters.items():
+        if key == f"{name}_bucket":
+            bound = float(dict(labels)["le"])
+            by_bound[bound] = by_bound.get(bound, 0.0) + value
+    if not by_bound:
+        return None
+    bounds = sorted(by_bound)
+    # a bucket that one generation never reached has no series there: cumulate over those below
+    total = by_bound[bounds[-1]]
+    return next(bound for bound in bounds if by_bound[bound] >= q * total)
