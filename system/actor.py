@@ -108,7 +108,7 @@ class BaseActor(Actor):
             "actor_failed",
             level=logging.ERROR,
             cause=cause,
-            trace="".join(traceback.format_exception(error))[-3000:],
+            trace="".join(traceback.format_exception(error))[-2000:],
         )
         if hasattr(self, "supervisor"):
             fatal = isinstance(error, ConfigError)

@@ -39,6 +39,7 @@ from data_manager.system.errors import ConfigError, DataManagerError
 from data_manager.system.logs import log
 from data_manager.system.settings import EMBEDDED, Settings
 from data_manager.system.strategy import ChildSpec
+from data_manager.system.tree import specs_of
 
 if TYPE_CHECKING:
     from data_manager.system.broker import EmbeddedBroker
@@ -52,8 +53,8 @@ BROKER_WITHIN_S = 60.0
 MAIL_MAX = 100
 # Light modules, imported before the fork so that every actor shares them (private cost 4 MiB instead of 18).
 PRELOAD = (
-    "data_manager.actors.http",
-    "data_manager.actors.ingest.actor",
+    "data_manager.actors.hosts",
+    "data_manager.actors.ingest.worker",
     "data_manager.actors.router",
     "data_manager.storage.sqlite",
 )
@@ -145,9 +146,15 @@ class ActorTree:
 class Service:
     """The whole service in this process: data folder, broker, actors. Use it as a context manager."""
 
-    def __init__(self, settings: Settings, specs: Callable[[Settings], tuple[ChildSpec, ...]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        specs: Callable[[Settings], tuple[ChildSpec, ...]] = specs_of,
+        before_actors: Callable[[Settings], None] = lambda settings: None,
+    ) -> None:
         self.settings = settings
         self._specs = specs
+        self._before_actors = before_actors  # called once the broker is up; must leave no thread or socket
         self._clock = SystemClock()
         self._broker: EmbeddedBroker | None = None
         self._broker_restarts: deque[float] = deque()
@@ -205,6 +212,7 @@ class Service:
                 self.settings.data_dir / "jetstream", sync_interval=self.settings.nats_sync_interval
             )
             self.settings = self.settings.model_copy(update={"nats_url": self._broker.start()})
+        self._before_actors(self.settings)
         for name in PRELOAD:
             importlib.import_module(name)
         hardening.apply(os.urandom(32))
@@ -260,6 +268,17 @@ class Service:
             self._broker.stop()
         kill_descendants()
         self._data_dir.release()
+
+
+def serve(service: Service, on_poll: Callable[[Service], bool] = lambda service: True) -> int:
+    """Run the service until it is asked to stop, or `on_poll` says so; returns the exit code."""
+    try:
+        with service:
+            service.run(lambda: on_poll(service))
+            return service.stop()
+    except SystemDied as death:
+        log("system_died", level=logging.ERROR, reason=str(death), exit_code=death.exit_code)
+        return death.exit_code
 
 
 def start_thespian(data_dir: Path) -> Any:

@@ -95,7 +95,7 @@ def check_symbols(names: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError(f"{RESERVED_SYMBOL} is reserved for the self-test and cannot be configured")
     if wrong:
         upper = ",".join(name.upper() for name in names)
-        hint = f"; did you mean {upper}?" if all(is_symbol(name.upper()) for name in names) else ""
+        hint = f"; did you mean {upper}" if all(is_symbol(name.upper()) for name in names) else ""
         raise ValueError(
             f"{', '.join(wrong)} cannot be a symbol: use 2 to 20 upper-case letters, digits or '_'{hint}"
         )
@@ -107,15 +107,16 @@ def check_symbols(names: tuple[str, ...]) -> tuple[str, ...]:
 def check_nats_url(text: str) -> str:
     """`embedded`, or one or more servers with commas between; raises ValueError with a sentence otherwise."""
     for server in [] if text == EMBEDDED else text.split(","):
-        url = urlsplit(server.strip() if "://" in server else f"nats://{server.strip()}")
+        full = server.strip() if "://" in server else f"nats://{server.strip()}"
         try:
-            good = url.scheme in NATS_SCHEMES and url.hostname and url.port != 0
-        except ValueError:  # the port is no number, or none of 0-65535
+            url = urlsplit(full)
+            good = (
+                url.scheme in NATS_SCHEMES and url.hostname and url.port != 0 and not re.search(r"\s", full)
+            )
+        except ValueError:  # the port is no number, or none of 0-65535; a bracket of IPv6 is missing
             good = False
         if not good:
-            raise ValueError(
-                f"{redact_url(server)!r} is no NATS server: write nats://HOST:PORT, or {EMBEDDED} to start one"
-            )
+            raise ValueError(f"{redact_url(full)!r} is no NATS server: write nats://HOST:PORT or {EMBEDDED}")
     return text
 
 

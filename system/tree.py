@@ -13,7 +13,7 @@ def specs_of(settings: Settings) -> tuple[ChildSpec, ...]:
     ingest = tuple(
         ChildSpec(
             name=f"{INGEST}{symbol}",
-            actor="data_manager.actors.ingest.actor.Ingest",
+            actor="data_manager.actors.hosts.Ingest",
             stage=1,
             symbol=symbol,
             essential=False,
@@ -21,16 +21,16 @@ def specs_of(settings: Settings) -> tuple[ChildSpec, ...]:
         )
         for symbol in settings.supported_pairs
     )
-    specs = (*ingest, ChildSpec(name=ROUTER, actor="data_manager.actors.router.Router", stage=2))
+    specs = (*ingest, ChildSpec(name=ROUTER, actor="data_manager.actors.hosts.Router", stage=2))
     if settings.enable_api:
-        specs = (ChildSpec(name=HTTP, actor="data_manager.actors.http.Http", stage=0), *specs)
+        specs = (ChildSpec(name=HTTP, actor="data_manager.actors.hosts.Http", stage=0), *specs)
     if settings.exchange_enabled:
         consumers = tuple(spec.name for spec in specs)
         specs = (
             *specs,
             # last, and only once everybody listens: what is published before that nobody could store
             ChildSpec(
-                name=EXCHANGE, actor="data_manager.actors.exchange.worker.Exchange", stage=9, needs=consumers
+                name=EXCHANGE, actor="data_manager.actors.hosts.Exchange", stage=9, needs=consumers
             ),
         )
     return specs

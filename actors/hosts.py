@@ -1,0 +1,68 @@
+"""The actors as Thespian sees them: each hosts one worker. Another kind of actor is another class here.
+
+A worker's module is imported where it runs, so that no actor carries what another needs.
+"""
+
+from __future__ import annotations
+
+from data_manager.storage.protocols import MarketStore
+from data_manager.system.aio import AsyncActor
+from data_manager.system.worker import Context, Worker
+
+
+class Http(AsyncActor):
+    """API, metrics and health."""
+
+    def make_worker(self, context: Context) -> Worker:
+        """See AsyncActor."""
+        from data_manager.actors.http import HttpWorker
+
+        return HttpWorker(context)
+
+
+class Router(AsyncActor):
+    """The raw feed, cut into batches per symbol."""
+
+    def make_worker(self, context: Context) -> Worker:
+        """See AsyncActor."""
+        from data_manager.actors.router import RouterWorker
+
+        return RouterWorker(context, market_store(context))
+
+
+class Ingest(AsyncActor):
+    """One symbol's way into the store."""
+
+    def make_worker(self, context: Context) -> Worker:
+        """See AsyncActor."""
+        from data_manager.actors.ingest.worker import IngestWorker
+
+        return IngestWorker(context, market_store(context))
+
+    def memory_soft_mb(self) -> int | None:
+        """See BaseActor."""
+        return self.settings.ingest_memory_soft_mb
+
+
+class Exchange(AsyncActor):
+    """A simulated Binance."""
+
+    def make_worker(self, context: Context) -> Worker:
+        """See AsyncActor."""
+        from data_manager.actors.exchange.worker import ExchangeWorker
+
+        return ExchangeWorker(context)
+
+
+def market_store(context: Context) -> MarketStore:
+    """This process's writing store, as the settings choose it."""
+    from data_manager.storage.sqlite import SqliteMarketStore
+
+    settings = context.settings
+    return SqliteMarketStore(
+        settings.market_dir,
+        clock=context.clock,
+        synchronous=settings.sqlite_synchronous,
+        timeout_s=settings.store_timeout_s,
+        quarantine_max_rows=settings.quarantine_max_rows,
+    )

@@ -1,0 +1,244 @@
+"""What ingest does with a handful of MARKET batches: decode, write, count, derive bars.
+
+Synchronous, for the actor's one writer thread. After a StoreError nothing of the call has happened, and the same
+batches may be given again: every write is idempotent by natural key.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from data_manager.actors.ingest.bars import Bars
+from data_manager.actors.ingest.depth import Break, Chain
+from data_manager.actors.ingest.events import Decoded, Decoder, Skipped
+from data_manager.actors.ingest.quarantine import Quarantine, quarantined
+from data_manager.actors.ingest.sampling import Predictions, conflate
+from data_manager.storage.ledger import BatchEntry, Counts
+from data_manager.storage.protocols import Event, MarketStore, Write, Written
+from data_manager.storage.records import Candle, Depth, Funding, Quarantined, Symbol, Trade
+from data_manager.system import frames
+from data_manager.system.clock import Clock, now_ms
+from data_manager.system.delivery import Delivery
+from data_manager.system.errors import RowRefused, StoreError
+from data_manager.system.event_types import UNKNOWN
+from data_manager.system.logs import log
+from data_manager.system.settings import Settings
+
+ATTEMPTS = 3  # at an event whose processing raises, before it is quarantined
+PROCESSING, STORE_REFUSES = "processing", "store_refuses"  # reasons, beside those of quarantine.py
+
+_RECEIVED = Counts(received=1)
+_REDELIVERED = Counts(received=1, redelivered=1)
+_SKIPPED = Counts(skipped=1)
+
+
+class Report(msgspec.Struct):
+    """What one call did, for metrics and for whoever suspects gaps."""
+
+    counts: dict[str, Counts] = {}  # the ledger's delta
+    failures: list[tuple[str, str]] = []  # (event type, reason) of what was quarantined
+    waits_ms: dict[int, int] = {}  # from the server receiving an event to its commit: ms -> events
+    breaks: list[Break] = []
+    depth_updates: int = 0
+    derived: dict[str, int] = {}  # bars by timeframe
+
+
+class _Unpacked(msgspec.Struct):
+    """The frames of some deliveries, decoded and sorted by what becomes of them."""
+
+    write: Write
+    frames: dict[int, frames.Frame] = {}  # by position
+    waits: list[int] = []  # receive times in µs
+    fundings: list[Funding] = []
+    incarnation: int = 0
+    report: Report = msgspec.field(default_factory=Report)
+
+
+class Ingestion:
+    """One symbol's events on their way into the store."""
+
+    def __init__(self, symbol: Symbol, settings: Settings, store: MarketStore, clock: Clock) -> None:
+        self._symbol = symbol
+        self._store = store
+        self._clock = clock
+        self._decoder = Decoder(symbol, settings)
+        self._bars = Bars(symbol, store, clock)
+        self._chain = Chain()
+        self._predictions = Predictions()
+        self._stale = True  # the bars' state must be read back from the store
+
+    def store(self, deliveries: Sequence[Delivery]) -> Report:
+        """Write everything these deliveries hold, then derive what has become due. Raises StoreError."""
+        self._recover()
+        self._stale = True  # until all of this has worked
+        unpacked = self._unpack(deliveries)
+        self._write(unpacked)
+        report = unpacked.report
+        report.waits_ms = self._waits(unpacked.waits)
+        self._derive(report)
+        self._stale = False
+        return report
+
+    def derive(self) -> Report:
+        """Derive the bars that time alone has made due. Raises StoreError."""
+        self._recover()
+        self._stale = True
+        report = Report()
+        self._derive(report)
+        report.breaks += self._chain.expire(now_ms(self._clock))
+        self._stale = False
+        return report
+
+    def _recover(self) -> None:
+        if self._stale:
+            self._bars.recover()
+            self._stale = False
+
+    # -- decode ---------------------------------------------------------------------------------------------
+
+    def _unpack(self, deliveries: Sequence[Delivery]) -> _Unpacked:
+        now = now_ms(self._clock)
+        unpacked = _Unpacked(Write())
+        events: list[Event] = []
+        here: set[int] = set()  # positions that came earlier in this call
+        counts: Counter[tuple[str, Counts]] = Counter()
+        for delivery in deliveries:
+            batch = _batch_of(delivery)
+            seen = self._seen(delivery, batch, here)
+            positions = []
+            for frame in batch.frames:
+                decoded = self._decode(frame, delivery.sequence, now)
+                again = frame.position in seen
+                counts[decoded.event_type, _REDELIVERED if again else _RECEIVED] += 1
+                positions.append(frame.position)
+                unpacked.frames[frame.position] = frame
+                unpacked.waits.append(frame.received_us)
+                self._sort(unpacked, events, counts, decoded, frame, batch.incarnation, now)
+            here.update(positions)
+            unpacked.incarnation = batch.incarnation
+            if batch.incarnation:
+                unpacked.write.batches.append(
+                    BatchEntry(
+                        delivery.sequence, batch.incarnation, batch.routed_through, tuple(sorted(positions))
+                    )
+                )
+        kept, conflated = conflate(events)
+        unpacked.write.events = kept
+        unpacked.write.counts = _added(conflated, counts)
+        unpacked.write.side = list(self._predictions.worth_writing(unpacked.fundings))
+        return unpacked
+
+    def _decode(self, frame: frames.Frame, market_seq: int, now: int) -> Decoded:
+        """The decoder never raises; if it does all the same, the fault stays with this one event."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._decoder.decode(frame, market_seq, now)
+            except Exception as error:  # noqa: BLE001  the event boundary: a neighbour must not suffer
+                sentence = f"{type(error).__name__}: {error}"[:500]
+                log("event_failed", logging.WARNING, position=frame.position, attempt=attempt, cause=sentence)
+        return Decoded(UNKNOWN, Quarantine(PROCESSING, f"{ATTEMPTS} attempts failed; the last: {sentence}"))
+
+    def _sort(
+        self,
+        unpacked: _Unpacked,
+        events: list[Event],
+        counts: Counter[tuple[str, Counts]],
+        decoded: Decoded,
+        frame: frames.Frame,
+        incarnation: int,
+        now: int,
+    ) -> None:
+        outcome = decoded.outcome
+        if isinstance(outcome, Event):
+            events.append(outcome)
+        elif isinstance(outcome, Skipped):
+            counts[decoded.event_type, _SKIPPED] += 1
+        else:
+            row = quarantined(frame, incarnation, decoded.event_type, outcome, now)
+            events.append(Event(decoded.event_type, row))
+            unpacked.report.failures.append((decoded.event_type, outcome.reason))
+        if decoded.book is not None:
+            unpacked.write.book = _newer(unpacked.write.book, decoded.book)
+        if decoded.funding is not None:
+            unpacked.fundings.append(decoded.funding)
+        if decoded.update is not None:
+            unpacked.report.depth_updates += 1
+            unpacked.report.breaks += self._chain.observe(decoded.update, frame.received_us // 1000)
+
+    def _seen(self, delivery: Delivery, batch: frames.Batch, here: set[int]) -> set[int]:
+        """The positions in the batch that some batch brought before; only a redelivery can hold any."""
+        if delivery.redelivered:
+            suspects = {frame.position for frame in batch.frames}
+        else:
+            suspects = {frame.position for frame in batch.frames if frame.redelivered}
+        if not suspects:
+            return suspects
+        return (suspects & here) | self._store.seen_positions(self._symbol, batch.incarnation, suspects)
+
+    # -- write ----------------------------------------------------------------------------------------------
+
+    def _write(self, unpacked: _Unpacked) -> None:
+        write = unpacked.write
+        closed = [
+            (e.record.timeframe, e.record.open_time) for e in write.events if isinstance(e.record, Candle)
+        ]
+        trades = [event.record for event in write.events if isinstance(event.record, Trade)]
+        write.dirty_minutes = self._bars.before_write(trades, closed)
+        written = self._write_or_quarantine(unpacked)
+        trades = [event.record for event in write.events if isinstance(event.record, Trade)]
+        self._bars.after_write(trades, written.new_trades == len(trades), closed)
+        self._predictions.wrote([row for row in write.side if isinstance(row, Funding)])
+        unpacked.report.counts = written.counts
+
+    def _write_or_quarantine(self, unpacked: _Unpacked) -> Written:
+        """Write; a row that the store refuses goes to quarantine in its place, its neighbours stay."""
+        write = unpacked.write
+        while True:
+            try:
+                return self._store.write(self._symbol, write)
+            except RowRefused as refused:
+                event = write.events[refused.index]
+                if isinstance(event.record, Quarantined):
+                    raise StoreError(f"the store refuses even the quarantined event: {refused}") from refused
+                frame = unpacked.frames[event.record.feed_seq]  # type: ignore[attr-defined]
+                verdict = Quarantine(STORE_REFUSES, str(refused))
+                now = now_ms(self._clock)
+                row = quarantined(frame, unpacked.incarnation, event.event_type, verdict, now)
+                write.events[refused.index] = Event(event.event_type, row)
+                unpacked.report.failures.append((event.event_type, STORE_REFUSES))
+
+    def _derive(self, report: Report) -> None:
+        while self._bars.due(now := now_ms(self._clock)):
+            bars, minutes = self._bars.derive(now)
+            self._store.write(self._symbol, Write(derived=bars, clean_minutes=minutes))
+            for bar in bars:
+                report.derived[bar.timeframe] = report.derived.get(bar.timeframe, 0) + 1
+
+    def _waits(self, received: list[int]) -> dict[int, int]:
+        now = self._clock.now_us()
+        return Counter((now - at) // 1000 for at in received)
+
+
+def _batch_of(delivery: Delivery) -> frames.Batch:
+    """The batch; whatever else is published on the subject becomes one frame, which the decoder will refuse."""
+    try:
+        return frames.decode(delivery.payload)
+    except msgspec.DecodeError:
+        # a negative position: no router gives one, and the MARKET sequence makes it unique
+        return frames.Batch(0, 0, [frames.Frame(-delivery.sequence, delivery.received_us, delivery.payload)])
+
+
+def _added(conflated: dict[str, Counts], counted: Counter[tuple[str, Counts]]) -> dict[str, Counts]:
+    sums = dict(conflated)
+    for (event_type, unit), times in counted.items():
+        amounts = Counts(*(amount * times for amount in msgspec.structs.astuple(unit)))
+        sums[event_type] = sums.get(event_type, Counts()) + amounts
+    return sums
+
+
+def _newer(book: Depth | None, other: Depth) -> Depth:
+    return other if book is None or other.last_update_id >= book.last_update_id else book

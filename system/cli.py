@@ -1,0 +1,50 @@
+"""The console command `data-manager`.
+
+Commands live in system/commands/, one module per family, and import what they need when they run: `--help`
+must answer at once. An error is one sentence a line on stderr, and an exit code that says who must act.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from data_manager.system.commands.config import config
+from data_manager.system.commands.demo import demo
+from data_manager.system.commands.replay import replay
+from data_manager.system.commands.run import run
+from data_manager.system.commands.version import version
+from data_manager.system.errors import ConfigError, DataManagerError, FeedError, StoreUnavailable
+
+PROBLEM_FOUND, USAGE, UNREACHABLE = 1, 2, 3
+
+app = typer.Typer(
+    help="Market data for crypto futures: stored exactly once, audited and repaired.",
+    epilog="Exit codes: 0 good, 1 a problem was found, 2 usage or settings, 3 something is unreachable.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # importing rich would double the time --help takes
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+app.command()(run)
+app.command()(config)
+app.command()(replay)
+app.command()(version)
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its code."""
+    try:
+        app()
+    except DataManagerError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(exit_code(error))
+
+
+def exit_code(error: DataManagerError) -> int:
+    """2 when the operator's words are wrong, 3 when a server is away, 1 for anything else."""
+    if isinstance(error, ConfigError):
+        return USAGE
+    return UNREACHABLE if isinstance(error, FeedError | StoreUnavailable) else PROBLEM_FOUND

@@ -1,0 +1,1 @@
+"""The commands of `data-manager`, one module per family; each imports what it needs when it runs."""

@@ -1,0 +1,54 @@
+"""`data-manager demo`: everything on this machine, on simulated data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from data_manager.system.commands.options import (
+    ApiPort,
+    Assign,
+    ConfigFile,
+    DataDir,
+    LogLevel,
+    MetricsPort,
+    load_settings,
+    require_linux,
+)
+
+
+def demo(
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--for", metavar="SECONDS", min=1, help="End by itself after this long, with a summary."
+        ),
+    ] = None,
+    config_file: ConfigFile = None,
+    assign: Assign = None,
+    api_port: ApiPort = None,
+    metrics_port: MetricsPort = None,
+    data_dir: DataDir = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Run everything here: an embedded broker, SQLite stores, and a simulated exchange that publishes.
+
+    Ends on Ctrl-C, or after `--for` seconds, with a summary. Exit code 0 only if the counts reconcile: every event
+    that was published was received, and every one received has exactly one outcome; 1 if they do not, and the
+    codes of `run` otherwise.
+    """
+    require_linux("demo")
+    from data_manager.system.demo import Demo
+
+    loaded = load_settings(
+        config_file,
+        assign,
+        api_port=api_port,
+        metrics_port=metrics_port,
+        data_dir=data_dir,
+        log_level=log_level,
+        nats_url="embedded",
+        exchange_enabled="true",
+    )
+    raise typer.Exit(Demo(loaded.settings, seconds).run())

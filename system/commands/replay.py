@@ -1,0 +1,93 @@
+"""`data-manager replay`: publish a recording of the feed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from data_manager.system.commands.options import Assign, ConfigFile, LogLevel, NatsUrl, load_settings
+from data_manager.system.errors import ConfigError
+
+if TYPE_CHECKING:
+    from data_manager.system.clock import Clock
+    from data_manager.system.replay import Replayed
+
+TELL_EVERY_S = 5.0  # between lines of progress where there is no terminal
+
+
+def replay(
+    recording: Annotated[
+        Path, typer.Argument(metavar="FILE", help="NDJSON, one message a line; may be .gz.")
+    ],
+    rate: Annotated[float | None, typer.Option(metavar="N", help="Events a second.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(metavar="X", help="By event time, X times as fast as it happened.")
+    ] = None,
+    nats: NatsUrl = None,
+    config_file: ConfigFile = None,
+    assign: Assign = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Publish a recording on the feed's subject.
+
+    As fast as NATS takes it, unless --rate or --speed is given. Exit codes: 0 all is published, 1 a line
+    is no JSON, 2 usage or settings, 3 NATS is not there or does not take the events.
+    """
+    import asyncio
+
+    from data_manager.system.clock import SystemClock
+    from data_manager.system.logs import configure
+    from data_manager.system.replay import replay as publish
+    from data_manager.system.settings import EMBEDDED
+
+    settings = load_settings(config_file, assign, nats_url=nats, log_level=log_level or "WARNING").settings
+    if settings.nats_url == EMBEDDED:
+        raise ConfigError("A replay needs a server that runs: name it with --nats nats://HOST:PORT.")
+    configure("replay", settings.log_level, sys.stderr, human=True)
+    clock = SystemClock()
+    with progress(clock) as tell:
+        done = asyncio.run(publish(recording, settings, clock, rate=rate, speed=speed, progress=tell))
+    typer.echo(summary(done, settings.nats_consumer_subject))
+
+
+def summary(done: Replayed, subject: str) -> str:
+    """What was published, how fast, and whether anything keeps it."""
+    per_second = done.published / done.seconds if done.seconds else 0
+    kept = "captured by a stream" if done.captured else "no stream captured them: only who listened has them"
+    return (
+        f"{done.published} events published on {subject} in {done.seconds:.1f} s, "
+        f"{per_second:.0f} a second; {kept}."
+    )
+
+
+@contextmanager
+def progress(clock: Clock) -> Iterator[Callable[[int], None]]:
+    """Show how many events were published: a live line on a terminal, else a line now and then; on stderr."""
+    if not sys.stderr.isatty():
+        yield told_in_lines(clock)
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events published"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("replay", total=None)
+        yield lambda events: bar.update(task, completed=events)
+
+
+def told_in_lines(clock: Clock) -> Callable[[int], None]:
+    """Tell progress on stderr, at most every TELL_EVERY_S."""
+    told_at = clock.monotonic()
+
+    def tell(events: int) -> None:
+        nonlocal told_at
+        if clock.monotonic() - told_at >= TELL_EVERY_S:
+            told_at = clock.monotonic()
+            typer.echo(f"{events} events published", err=True)
+
+    return tell

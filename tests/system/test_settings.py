@@ -1,0 +1,208 @@
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings, strategies
+from pydantic import SecretStr, ValidationError
+
+from data_manager.system.settings import (
+    MAX_SLOT_S,
+    RESERVED_SYMBOL,
+    Delivery,
+    Settings,
+    StoragePolicy,
+    is_symbol,
+)
+
+pure = settings(derandomize=True, deadline=None)
+
+SECRET = "correct-horse"
+
+
+def problem(**values: object) -> str:
+    """The one sentence with which the model refuses these values."""
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate(values)
+    (error,) = refused.value.errors()
+    return str(error["msg"])
+
+
+def test_settings_survive_pickling_and_cannot_be_changed():
+    made = Settings(api_port=1, api_token=SecretStr(SECRET), store_depth=StoragePolicy(mode="off"))
+    assert pickle.loads(pickle.dumps(made)) == made
+    with pytest.raises(ValidationError, match="frozen"):
+        made.api_port = 2  # type: ignore[misc]
+
+
+def test_an_unknown_field_is_refused():
+    assert "not permitted" in problem(api_prot=1)
+
+
+def test_secrets_and_credentials_show_in_no_printed_form():
+    made = Settings(nats_url=f"nats://user:{SECRET}@a:1,tls://{SECRET}@b:2", api_token=SecretStr(SECRET))
+    for text in (repr(made), str(made), str(made.shown())):
+        assert SECRET not in text
+        assert "nats://***@a:1,tls://***@b:2" in text
+
+
+def test_a_server_without_a_scheme_hides_its_credentials_too():
+    assert Settings(nats_url=f"me:{SECRET}@host:4222").shown()["nats_url"] == "***@host:4222"
+
+
+def test_shown_values_are_plain_json_and_make_the_same_settings():
+    made = Settings(store_depth=StoragePolicy(mode="sampled", seconds=7), data_dir=Path("/d"))
+    shown = made.shown()
+    assert shown["store_depth"] == "sampled:7"
+    assert shown["supported_pairs"] == list(made.supported_pairs)
+    assert shown["data_dir"] == "/d"
+    assert Settings.model_validate(shown) == made
+
+
+# -- symbols ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["BTCUSDT", "1000SHIBUSDT", "BTCUSDT_260626", "币安人生USDT", "A1"])
+def test_names_that_the_exchange_uses_are_symbols(name: str):
+    assert is_symbol(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "btcusdt", "BTC-USDT", "BTC USDT", "A" * 21, "../ETC", "BTC/USDT", "É.X"]
+)
+def test_other_names_are_not(name: str):
+    assert not is_symbol(name)
+
+
+def test_a_list_of_symbols_is_trimmed_and_loses_empty_names_and_repeats():
+    made = Settings.model_validate({"supported_pairs": " ETHUSDT , BTCUSDT,,ETHUSDT,"})
+    assert made.supported_pairs == ("ETHUSDT", "BTCUSDT")
+
+
+def test_lower_case_symbols_are_all_named_with_what_was_meant():
+    sentence = problem(supported_pairs="btcusdt,ETHUSDT,bnbusdt")
+    assert "'btcusdt', 'bnbusdt' cannot be a symbol" in sentence
+    assert "did you mean BTCUSDT,ETHUSDT,BNBUSDT" in sentence
+
+
+def test_no_upper_case_hint_is_given_where_it_would_not_help():
+    assert "did you mean" not in problem(supported_pairs="btc-usdt")
+
+
+def test_the_self_tests_symbol_is_reserved():
+    assert "reserved" in problem(supported_pairs=f"BTCUSDT,{RESERVED_SYMBOL}")
+
+
+@pytest.mark.parametrize("nothing", [",", " , ", []])
+def test_a_list_without_a_symbol_is_refused(nothing: object):
+    assert "name at least one" in problem(supported_pairs=nothing)
+
+
+@pytest.mark.parametrize("value", [5, None, {"BTCUSDT": 1}])
+def test_what_is_no_list_of_symbols_is_refused(value: object):
+    assert "valid tuple" in problem(supported_pairs=value)
+
+
+# -- storage policies ---------------------------------------------------------------------------------------
+
+
+@pure
+@given(strategies.integers(1, MAX_SLOT_S))
+def test_a_sampled_policy_reads_back_as_it_is_written(seconds: int):
+    policy = StoragePolicy(mode="sampled", seconds=seconds)
+    assert StoragePolicy.parse(str(policy)) == policy
+    assert policy.slot_ms == seconds * 1000
+
+
+@pytest.mark.parametrize("mode", ["full", "off"])
+def test_a_policy_without_slots_reads_back_as_it_is_written(mode: str):
+    policy = StoragePolicy.parse(mode)
+    assert str(policy) == mode
+    assert isinstance(policy, StoragePolicy)
+    assert policy.slot_ms == 0
+
+
+@pytest.mark.parametrize("text", ["", "on", "sampled", "full:3", {"mode": "sampled"}, 5])
+def test_anything_else_is_no_policy(text: object):
+    assert "is no storage policy: write full, off or sampled:SECONDS" in problem(store_depth=text)
+
+
+@pytest.mark.parametrize("seconds", ["", "0", "-1", "1.5", "3601", "99999", "٣"])
+def test_a_slot_has_a_whole_number_of_seconds_up_to_an_hour(seconds: str):
+    assert "at most 3600" in problem(store_depth=f"sampled:{seconds}")
+
+
+# -- single values ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://localhost:4222",
+        "tls://u:p@host",
+        "host:4222",
+        "ws://h:80,wss://i:443",
+        "nats://[::1]:4222",
+        "embedded",
+    ],
+)
+def test_nats_servers_are_accepted(url: str):
+    assert Settings(nats_url=url).nats_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://host", "nats://", "nats://host:port", "nats://host:70000", "a:1,,b:2", "a b:1", "nats://[::1"],
+)
+def test_other_urls_are_refused_with_what_to_write(url: str):
+    assert "is no NATS server: write nats://HOST:PORT or embedded" in problem(nats_url=url)
+
+
+def test_a_refused_url_does_not_give_its_password_away():
+    for url in (
+        f"http://user:{SECRET}@host",
+        f"nats://user:{SECRET} {SECRET}@host",
+        f"u:{SECRET} {SECRET}@host",
+    ):
+        assert SECRET not in problem(nats_url=url)
+
+
+def test_levels_and_modes_may_be_written_in_any_case():
+    made = Settings.model_validate({"log_level": "warning", "delivery": "JetStream"})
+    assert made.log_level == "WARNING"
+    assert made.delivery is Delivery.JETSTREAM
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+def test_a_time_is_positive_and_finite(seconds: float):
+    assert problem(heartbeat_s=seconds)
+
+
+@pytest.mark.parametrize("interval", ["10s", "500ms", "2m", "always"])
+def test_the_brokers_sync_interval_is_a_duration_or_always(interval: str):
+    assert Settings(nats_sync_interval=interval).nats_sync_interval == interval
+    assert "match pattern" in problem(nats_sync_interval=f"{interval}?")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"heartbeat_s": 5, "heartbeat_miss_s": 5}, "HEARTBEAT_MISS_S must be greater than HEARTBEAT_S"),
+        ({"restart_backoff_s": 9, "restart_backoff_cap_s": 8}, "RESTART_BACKOFF_CAP_S must not be less"),
+        ({"ingest_memory_soft_mb": 600}, "INGEST_MEMORY_HARD_MB must not be less"),
+        ({"api_port": 9090}, "API_PORT and METRICS_PORT are both 9090"),
+        ({"nats_cert_file": "c.pem"}, "NATS_CERT_FILE and NATS_KEY_FILE belong together"),
+    ],
+)
+def test_values_that_are_wrong_together_are_refused(values: dict[str, object], sentence: str):
+    assert sentence in problem(**values)
+
+
+def test_both_ports_may_be_left_to_the_system():
+    assert Settings(api_port=0, metrics_port=0).api_port == 0
+
+
+def test_names_of_streams_and_subjects_carry_the_prefix():
+    made = Settings(stream_prefix="test", data_dir=Path("d"))
+    assert (made.feed_stream, made.market_stream) == ("test_feed", "test_market")
+    assert made.market_subject("BTCUSDT") == "test.market.BTCUSDT"
+    assert made.market_dir == Path("d/market")

@@ -1,0 +1,46 @@
+"""Processes of which there is one per symbol stay small: what they import, every symbol pays for."""
+
+import json
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import data_manager.actors.ingest
+
+HEAVY = ("numpy", "pandas", "sklearn", "pyod", "sqlalchemy", "aiohttp")
+START_ONLY = (
+    "pydantic_settings",
+    "yaml",
+    "typer",
+    "rich",
+)  # main reads settings and flags; actors are handed them
+
+INGEST = [
+    f"data_manager.actors.ingest.{module.name}"
+    for module in pkgutil.iter_modules(data_manager.actors.ingest.__path__)
+]
+
+
+def imported_by(module: str) -> set[str]:
+    """The top-level packages in a fresh interpreter that imported `module`."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, json, {module}; print(json.dumps(sorted(sys.modules)))"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return {name.partition(".")[0] for name in json.loads(done.stdout)}
+
+
+@pytest.mark.parametrize("module", ["data_manager.actors.router", *INGEST])
+def test_router_and_ingest_import_nothing_heavy(module: str):
+    assert not imported_by(module) & set(HEAVY)
+
+
+def test_what_only_the_start_needs_is_not_in_what_every_actor_imports():
+    imported = imported_by("data_manager.system.messages")
+    assert "pydantic" in imported
+    assert not imported & {*HEAVY, *START_ONLY}
