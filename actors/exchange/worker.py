@@ -1,0 +1,145 @@
+"""The exchange's actor: publishes the simulated market in real time on the feed's subject."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+
+from data_manager.actors.exchange.feed import DEFAULT_TYPES, Cadence, Feed
+from data_manager.actors.exchange.market import Market
+from data_manager.system.clock import now_ms
+from data_manager.system.connection import Connection, sleep_unless
+from data_manager.system.errors import FeedError
+from data_manager.system.logs import log
+from data_manager.system.messages import Message
+from data_manager.system.publisher import FeedPublisher
+from data_manager.system.settings import Delivery
+from data_manager.system.streams import ensure_feed, resolve_delivery
+from data_manager.system.worker import Context, Status
+
+TICK_S = 0.05
+MAX_BEHIND_MS = 2000  # what is due for longer is not published any more
+RETRY_S = 0.5  # after NATS did not answer while the publisher was being set up
+FINISH_S = 5.0  # for the publishing in hand once we are to stop, and again for the acknowledgements
+
+
+class ExchangeWorker:
+    """Publishes every event when it is due, about `exchange_rate` a second over all `supported_pairs`.
+
+    While NATS is away, or the machine too slow for the rate, what falls due is never published: users see an
+    outage of the feed. `data_manager_published_total` counts what was handed to NATS; after a stop all of it
+    has arrived, or a warning says how much has.
+    """
+
+    def __init__(self, context: Context, types: Collection[str] = DEFAULT_TYPES) -> None:
+        settings = context.settings
+        cadence = Cadence.of(settings)
+        market = Market(settings.exchange_seed, cadence.trades_per_minute)
+        self._feed = Feed(market, settings.supported_pairs, cadence, context.rng, types)
+        self._context = context
+        self._connection = Connection(settings, context.name, context.clock)
+        self._through: int | None = (
+            None  # everything due before this moment was published; None: start at now
+        )
+        self._busy: float | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until `stop`, then wait for all acknowledgements."""
+        settings = self._context.settings
+        if not await self._connection.open(stop):
+            return
+        publisher = FeedPublisher(
+            self._connection.client, settings.nats_consumer_subject, self._context.clock
+        )
+        try:
+            if await self._set_up(publisher, stop):
+                await self._publish_until(stop, publisher)
+                await self._drain(publisher)
+        finally:
+            self._busy = None
+            await publisher.close()
+            await self._connection.close()
+
+    def status(self) -> Status:
+        """Waiting for `nats`, or running."""
+        return Status("running") if self._connection.connected else Status("waiting", "nats")
+
+    def busy_since(self) -> float | None:
+        """Start of the window in hand; None while NATS is away, which is no fault of ours."""
+        return self._busy if self._connection.connected else None
+
+    def receive(self, message: Message) -> None:
+        """Nobody sends anything to the exchange."""
+        raise TypeError(f"{self._context.name} does not understand {type(message).__name__}")
+
+    async def _set_up(self, publisher: FeedPublisher, stop: asyncio.Event) -> bool:
+        """Make sure that the feed is captured, and compute the past day; False when stopped meanwhile."""
+        while not stop.is_set():
+            try:
+                await self._open(publisher)
+                break
+            except FeedError as error:
+                log("exchange_waiting", logging.WARNING, reason=str(error))
+                await sleep_unless(stop, RETRY_S)
+        for _ in self._feed.warm_up(now_ms(self._context.clock)):
+            await asyncio.sleep(0)
+            if stop.is_set():
+                break
+        return not stop.is_set()
+
+    async def _open(self, publisher: FeedPublisher) -> None:
+        client, settings = self._connection.client, self._context.settings
+        if await resolve_delivery(client, settings) is Delivery.JETSTREAM:
+            await ensure_feed(
+                client.jetstream(), settings
+            )  # else what we publish before the router is up is lost
+        await publisher.open()
+
+    async def _publish_until(self, stop: asyncio.Event, publisher: FeedPublisher) -> None:
+        """Publish until `stop`; give up what then takes longer than FINISH_S, for NATS may be away."""
+        try:
+            async with asyncio.timeout(None) as limit:
+                hurry = asyncio.create_task(_limit_once(stop, limit))
+                try:
+                    await self._tick_until(stop, publisher)
+                finally:
+                    hurry.cancel()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+
+    async def _tick_until(self, stop: asyncio.Event, publisher: FeedPublisher) -> None:
+        clock = self._context.clock
+        deadline = clock.monotonic()
+        while not stop.is_set():
+            if self._connection.connected:
+                self._busy = clock.monotonic()
+                await self._publish_due(publisher)
+                self._busy = None
+            else:
+                self._through = None
+            deadline = max(deadline + TICK_S, clock.monotonic())
+            await sleep_unless(stop, deadline - clock.monotonic())
+
+    async def _publish_due(self, publisher: FeedPublisher) -> None:
+        """Publish what became due since the last time."""
+        now_us = self._context.clock.now_us()
+        end = now_us // 1000
+        start = end if self._through is None else self._through
+        if end - start > MAX_BEHIND_MS:
+            log("exchange_skipped", logging.WARNING, milliseconds=end - start)
+            start = end
+        self._through = max(start, end)  # the host's clock may have been set back
+        for due in self._feed.due(start, end, now_us):
+            await publisher.publish(due.payload)
+            self._context.metrics.inc("data_manager_published_total", event_type=due.event_type)
+
+    async def _drain(self, publisher: FeedPublisher) -> None:
+        if not await publisher.drain(FINISH_S):
+            log("exchange_unacknowledged", logging.WARNING, acknowledged=publisher.published)
+
+
+async def _limit_once(stop: asyncio.Event, limit: asyncio.Timeout) -> None:
+    await stop.wait()
+    limit.reschedule(asyncio.get_running_loop().time() + FINISH_S)
