@@ -1,0 +1,191 @@
+"""The worker that answers HTTP: it binds its ports first, so that probes are heard while all else starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from data_manager.http.incidents import IncidentKeeper
+from data_manager.http.listen import bind
+from data_manager.http.store_thread import StoreThread
+from data_manager.storage.protocols import Catalog
+from data_manager.system.clock import Clock
+from data_manager.system.errors import FeedError, StoreError
+from data_manager.system.messages import Command, CommandDone, IncidentNews, Message, Tree, TreeNews
+from data_manager.system.worker import Context, Status
+
+if TYPE_CHECKING:
+    from data_manager.http.ports import Services
+
+COMMAND_S = 5.0  # how long the supervisor may take to answer a command
+MAX_COMMANDS = 16  # under way at a time
+LAST_FLUSH_S = 1.0  # for incidents that are still to be saved at the end
+PORTS_FILE = "http.json"
+
+
+class SupervisorLine:
+    """HTTP's door to the supervisor (http/ports.py, SystemPort): its newest tree, and commands to it."""
+
+    def __init__(self, context: Context) -> None:
+        self._clock: Clock = context.clock
+        self._rng = context.rng
+        self._send = context.send
+        self._tree: Tree | None = None
+        self._heard_at = float("-inf")
+        self._commands: dict[str, asyncio.Future[CommandDone]] = {}
+
+    def tree(self) -> Tree | None:
+        """The newest tree."""
+        return self._tree
+
+    def tree_age_s(self) -> float:
+        """Seconds since it came."""
+        return self._clock.monotonic() - self._heard_at
+
+    async def command(self, actor: str, action: str) -> CommandDone:
+        """Send a command and await its answer; raises TimeoutError after COMMAND_S."""
+        if len(self._commands) >= MAX_COMMANDS:
+            raise FeedError(f"{MAX_COMMANDS} commands are under way already")
+        request_id = f"{self._rng.getrandbits(64):016x}"
+        answer: asyncio.Future[CommandDone] = asyncio.get_running_loop().create_future()
+        self._commands[request_id] = answer
+        try:
+            self._send(Command(request_id, actor, action))
+            async with asyncio.timeout(COMMAND_S):
+                return await answer
+        finally:
+            del self._commands[request_id]
+
+    def heard(self, tree: Tree) -> None:
+        """A newer tree."""
+        self._tree, self._heard_at = tree, self._clock.monotonic()
+
+    def done(self, done: CommandDone) -> None:
+        """An answer; one that comes too late is dropped."""
+        waiting = self._commands.get(done.request_id)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(done)
+
+
+class HttpWorker:
+    """Serves the API and the metrics until it is stopped, and keeps the supervisor's incidents."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._line = SupervisorLine(context)
+        self._catalog = StoreThread("catalog", lambda: open_catalog(context))
+        self._keeper = IncidentKeeper(self._catalog, context.rng)
+        self._status = Status("waiting", "ports")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Bind, serve, and finish the requests under way once `stop` is set."""
+        settings = self._context.settings
+        async with AsyncExitStack() as cleanup:
+            api = bind(settings.api_host, settings.api_port, "API_PORT")
+            cleanup.callback(api.close)
+            metrics = bind(settings.api_host, settings.metrics_port, "METRICS_PORT")
+            cleanup.callback(metrics.close)
+            ports_file = settings.data_dir / PORTS_FILE
+            write_ports(ports_file, api, metrics)
+            cleanup.callback(ports_file.unlink, missing_ok=True)
+            await self._serve(stop, cleanup, api, metrics)
+
+    def status(self) -> Status:
+        """`waiting` until requests are answered."""
+        return self._status
+
+    def busy_since(self) -> float | None:
+        """Requests have their own time limits; the loop's ticks tell whether it turns."""
+        return None
+
+    def receive(self, message: Message) -> None:
+        """News and answers from the supervisor."""
+        match message:
+            case TreeNews(tree=tree):
+                self._line.heard(tree)
+            case CommandDone():
+                self._line.done(message)
+            case IncidentNews():
+                self._keeper.add(message)
+            case _:
+                raise TypeError(f"http does not understand {type(message).__name__}")
+
+    async def _serve(
+        self, stop: asyncio.Event, cleanup: AsyncExitStack, api: socket.socket, metrics: socket.socket
+    ) -> None:
+        # here and not above: where they are not loaded yet they take a second, and the ports come before that
+        from aiohttp import web
+
+        from data_manager.http.app import build_app, build_metrics_app, runner
+
+        services = open_services(self._context, self._catalog, self._line)
+        cleanup.callback(services.market.close)
+        cleanup.push_async_callback(services.survey.close)
+        cleanup.push_async_callback(services.catalog.close)
+        keeping = asyncio.create_task(self._keeper.run())
+        cleanup.push_async_callback(finish, self._keeper, keeping)
+        for app, listener in ((build_app(services), api), (build_metrics_app(services), metrics)):
+            served = runner(app)
+            await served.setup()
+            cleanup.push_async_callback(served.cleanup)
+            await web.SockSite(served, listener).start()
+        self._status = Status("running")
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((stopped, keeping), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+
+
+def open_catalog(context: Context) -> Catalog:
+    """The catalog of the data folder."""
+    from data_manager.storage.catalog import SqlCatalog, catalog_url
+
+    return SqlCatalog(catalog_url(context.settings.data_dir), clock=context.clock)
+
+
+def open_services(context: Context, catalog: StoreThread[Catalog], line: SupervisorLine) -> Services:
+    """The market store, opened when it is first read, and all else the routes need."""
+    from data_manager.http.ports import Services
+    from data_manager.storage.sqlite import SqliteMarketStore
+
+    settings, clock = context.settings, context.clock
+
+    def market() -> SqliteMarketStore:
+        return SqliteMarketStore(
+            settings.market_dir, clock=clock, timeout_s=settings.store_timeout_s, read_only=True
+        )
+
+    return Services(
+        settings=settings,
+        clock=clock,
+        rng=context.rng,
+        metrics=context.metrics,
+        market=market(),
+        market_source="sqlite",
+        survey=StoreThread("market store", market),
+        catalog=catalog,
+        system=line,
+    )
+
+
+async def finish(keeper: IncidentKeeper, keeping: asyncio.Task[None]) -> None:
+    """Stop keeping incidents, after one last try to save those that wait; raises what ended it early."""
+    keeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await keeping
+    with suppress(StoreError, TimeoutError):  # the catalog is away: run() has said so
+        async with asyncio.timeout(LAST_FLUSH_S):
+            await keeper.flush()
+
+
+def write_ports(path: Path, api: socket.socket, metrics: socket.socket) -> None:
+    """Tell the launcher which ports were bound; the file appears whole or not at all."""
+    ports = {"api_port": api.getsockname()[1], "metrics_port": metrics.getsockname()[1], "pid": os.getpid()}
+    draft = path.with_suffix(".tmp")
+    draft.write_bytes(orjson.dumps(ports))
+    draft.replace(path)

@@ -1,0 +1,57 @@
+"""The two applications: the API, and `/metrics` alone for its own port."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from data_manager.http import control, data, health, metrics
+from data_manager.http.middleware import boundary
+from data_manager.http.ports import Services
+
+BODY_MAX = 64 * 1024  # no route takes more
+STOP_S = 1.0  # for requests under way to finish; aiohttp waits this long twice
+IDLE_S = 30.0  # a connection that has not sent a whole request head by then is closed
+
+
+class OurFaultsOnly(logging.Filter):
+    """Drops what aiohttp logs of malformed requests: they are answered, and no scanner may fill the log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a record about a request that is not HTTP."""
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+protocol_log = logging.getLogger("data_manager.http")
+protocol_log.addFilter(OurFaultsOnly())
+
+
+def build_app(services: Services) -> web.Application:
+    """The API on API_PORT."""
+    app = web.Application(middlewares=[boundary(services)], client_max_size=BODY_MAX)
+    for family in (health.routes, data.routes, control.routes):
+        app.add_routes(family(services))
+    app.add_routes(metrics.routes(services.system))
+    return app
+
+
+def build_metrics_app(services: Services) -> web.Application:
+    """What METRICS_PORT serves."""
+    app = web.Application(middlewares=[boundary(services)], client_max_size=BODY_MAX)
+    app.add_routes(metrics.routes(services.system))
+    return app
+
+
+def runner(app: web.Application) -> web.AppRunner:
+    """How either is served: bounded waits, no line in the log per request."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        logger=protocol_log,
+        handle_signals=False,
+        keepalive_timeout=IDLE_S,
+        shutdown_timeout=STOP_S,
+        lingering_time=STOP_S,
+    )

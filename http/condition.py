@@ -1,0 +1,130 @@
+"""What a snapshot of the tree says about the service's condition. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from data_manager.system.messages import ActorView, Tree
+
+HEALTHY, UNHEALTHY, NOT_CONFIGURED = "healthy", "unhealthy", "not_configured"
+
+ROUTER = "router"
+SINGLETONS = ("auditor", "analytics", ROUTER, "backfill")
+INGEST_PREFIX = "ingest/"
+AT_WORK = ("running", "waiting")
+SET_ASIDE = ("parked", "paused")
+
+
+def is_ingest(view: ActorView) -> bool:
+    """Whether it is a symbol's ingest actor."""
+    return view.name.startswith(INGEST_PREFIX)
+
+
+def is_ready(tree: Tree | None) -> bool:
+    """Whether every part has been ready once and the tree is not on its way down.
+
+    A symbol that is parked or paused holds nothing up, nor does a part that failed after it had been ready:
+    what is stored can still be served.
+    """
+    if tree is None or tree.draining:
+        return False
+    return all(
+        view.ever_running or (is_ingest(view) and view.state in SET_ASIDE)
+        for view in tree.actors
+        if view.essential or is_ingest(view)
+    )
+
+
+def components(tree: Tree | None, *, market_ok: bool, catalog_ok: bool) -> dict[str, str]:
+    """The readiness body's components; before the first tree nothing is known to be healthy."""
+    actors = {view.name: view for view in tree.actors} if tree else {}
+    singletons = {name: singleton(actors.get(name), known=tree is not None) for name in SINGLETONS}
+    return {
+        "nats": health(nats_ok(actors.get(ROUTER))),
+        "mysql": NOT_CONFIGURED,
+        "mongodb": NOT_CONFIGURED,
+        "auditor": singletons["auditor"],
+        "analytics": singletons["analytics"],
+        "market_store": health(market_ok),
+        "catalog": health(catalog_ok),
+        ROUTER: singletons[ROUTER],
+        "ingest": ingest([view for view in actors.values() if is_ingest(view)], known=tree is not None),
+        "backfill": singletons["backfill"],
+    }
+
+
+def health(good: bool) -> str:
+    """The word for it."""
+    return HEALTHY if good else UNHEALTHY
+
+
+def singleton(view: ActorView | None, *, known: bool) -> str:
+    """One actor; what it may be waiting for has a component of its own."""
+    if view is None:
+        return NOT_CONFIGURED if known else UNHEALTHY
+    return health(view.state in AT_WORK)
+
+
+def ingest(views: list[ActorView], *, known: bool) -> str:
+    """All of them; a parked or paused symbol shows in `/health/summary`."""
+    if not views:
+        return NOT_CONFIGURED if known else UNHEALTHY
+    return health(all(view.state in (*AT_WORK, *SET_ASIDE, "retired") for view in views))
+
+
+def detail_parts(view: ActorView) -> list[str]:
+    """An actor's detail is a list, e.g. `nats;delivery=core`."""
+    return [part.strip() for part in view.detail.split(";")]
+
+
+def nats_ok(router: ActorView | None) -> bool:
+    """Whether the router, through which every event comes, is connected."""
+    if router is None or router.state not in AT_WORK:
+        return False
+    return router.state == "running" or "nats" not in detail_parts(router)
+
+
+def delivery(tree: Tree | None) -> str | None:
+    """`jetstream` or `core`, as the router says; None while it has not."""
+    if tree is not None:
+        for view in tree.actors:
+            if view.name == ROUTER:
+                for part in detail_parts(view):
+                    if part in ("delivery=jetstream", "delivery=core"):
+                        return part.removeprefix("delivery=")
+    return None
+
+
+def set_aside(tree: Tree | None) -> dict[str, ActorView]:
+    """The ingest actors that do not work on their symbol until somebody resumes them, by symbol."""
+    actors: Iterable[ActorView] = tree.actors if tree else ()
+    return {
+        view.name.removeprefix(INGEST_PREFIX): view
+        for view in actors
+        if is_ingest(view) and view.state in SET_ASIDE
+    }
+
+
+def shortcomings(tree: Tree | None, market_problem: str | None, catalog_problem: str | None) -> list[str]:
+    """What is not as it should be, in sentences; empty when all is well."""
+    found = []
+    if market_problem is not None:
+        found.append("The market store is not available.")
+    if catalog_problem is not None:
+        found.append("The catalog is not available.")
+    if tree is None:
+        return [*found, "The supervisor has not reported yet."]
+    if tree.draining:
+        found.append("The service is shutting down.")
+    for view in tree.actors:
+        if view.name == ROUTER and not nats_ok(view):
+            found.append("The router is not connected to NATS.")
+        if view.state in SET_ASIDE:
+            cause = f" after {view.last_cause}" if view.state == "parked" and view.last_cause else ""
+            found.append(f"{view.name} is {view.state}{cause}.")
+        elif view.state not in (*AT_WORK, "retired"):
+            found.append(f"{view.name} is not at work ({view.state}).")
+        elif view.state == "waiting" and not (view.name == ROUTER and not nats_ok(view)):
+            awaited = ", ".join(part for part in detail_parts(view) if "=" not in part)
+            found.append(f"{view.name} waits for {awaited}.")
+    return found

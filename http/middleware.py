@@ -1,0 +1,89 @@
+"""The boundary around every handler: request id, errors as responses, metrics."""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from data_manager.http.errors import INTERNAL_SENTENCE, Refusal, problem
+from data_manager.http.ports import Services
+from data_manager.system.logs import log
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+TRACE_CHARS = 3000  # the end of a trace, which names the error
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+UNMATCHED = "unmatched"  # the endpoint label where no route fits: a raw path would be a series per guess
+
+
+def boundary(services: Services) -> Middleware:
+    """The middleware; nothing a handler raises passes it."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = services.clock.monotonic()
+        request_id = request_id_of(request, services)
+        try:
+            response, error = await handler(request), ""
+        except Exception as raised:  # noqa: BLE001  the HTTP boundary: a bug in one handler is one response
+            refusal = refusal_for(request, raised, request_id)
+            response, error = problem(refusal), refusal.kind
+        response.headers["X-Request-Id"] = request_id
+        count(services, request, response, services.clock.monotonic() - started, error)
+        return response
+
+    return middleware
+
+
+def refusal_for(request: web.Request, raised: Exception, request_id: str) -> Refusal:
+    """What the client hears; a bug's own text goes to the log only."""
+    if isinstance(raised, Refusal):
+        return raised
+    if isinstance(raised, web.HTTPException):
+        return from_aiohttp(request, raised)
+    trace = "".join(traceback.format_exception(raised))[-TRACE_CHARS:]
+    log("request_failed", logging.ERROR, request_id=request_id, path=request.path, trace=trace)
+    return Refusal(500, INTERNAL_SENTENCE, "internal")
+
+
+def request_id_of(request: web.Request, services: Services) -> str:
+    """The client's own id when it is short and plain, else a new one."""
+    given = request.headers.get("X-Request-Id", "")
+    return given if REQUEST_ID.fullmatch(given) else f"{services.rng.getrandbits(64):016x}"
+
+
+def from_aiohttp(request: web.Request, refused: web.HTTPException) -> Refusal:
+    """What aiohttp itself refuses: unknown paths, methods, bodies that are too large."""
+    if refused.status == 404:
+        return Refusal(404, f"There is nothing at {request.path}.")
+    if isinstance(refused, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(refused.allowed_methods))
+        return Refusal(405, f"{request.path} answers {allowed} only.", headers={"Allow": allowed})
+    return Refusal(refused.status, f"{refused.reason}.")
+
+
+def count(
+    services: Services, request: web.Request, response: web.StreamResponse, seconds: float, error: str
+) -> None:
+    """Count one request under its route's template."""
+    resource = request.match_info.route.resource
+    endpoint = resource.canonical if resource is not None else UNMATCHED
+    method = request.method if request.method in METHODS else "other"
+    metrics = services.metrics
+    metrics.inc(
+        "data_manager_requests_total", method=method, endpoint=endpoint, status_code=str(response.status)
+    )
+    metrics.observe("data_manager_request_duration_seconds", seconds, method=method, endpoint=endpoint)
+    size = request.content_length or 0
+    metrics.inc("data_manager_request_size_bytes", size, method=method, endpoint=endpoint)
+    size = response.content_length or 0
+    metrics.inc("data_manager_response_size_bytes", size, method=method, endpoint=endpoint)
+    if error:
+        metrics.inc("data_manager_errors_total", method=method, endpoint=endpoint, error_type=error)

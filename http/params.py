@@ -1,0 +1,157 @@
+"""Query parameters: what each route takes, its defaults and bounds; anything else is answered with 422."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal, TypeVar
+
+from aiohttp import web
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from data_manager.http.errors import Item, invalid
+from data_manager.storage.records import TIMEFRAMES
+from data_manager.system.settings import is_symbol
+
+OFFSET_MAX = 100_000
+LIMIT_MAX = 1000
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNESCAPED_PLUS = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")  # `+00:00`, as we write it, pasted without %2B
+
+
+def check_pair(text: str) -> str:
+    """Raises ValueError with a sentence for what cannot be a symbol."""
+    if not is_symbol(text):
+        raise ValueError("a pair is 2 to 20 upper-case letters, digits or '_', such as BTCUSDT")
+    return text
+
+
+def check_period(text: str) -> str:
+    """Raises ValueError for a timeframe that does not exist."""
+    if text not in TIMEFRAMES:
+        raise ValueError(f"unknown period; use one of {', '.join(TIMEFRAMES)}")
+    return text
+
+
+def restore_plus(value: object) -> object:
+    """Undo the form decoding of the `+` before a zone offset."""
+    return UNESCAPED_PLUS.sub("+", value) if isinstance(value, str) else value
+
+
+def to_utc(moment: datetime) -> datetime:
+    """Aware UTC; a naive time is UTC. Raises ValueError outside the years 1970 to 9998."""
+    if not 1970 <= moment.year <= 9998:
+        raise ValueError("a time must lie in the years 1970 to 9998")
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return max(EPOCH, aware)
+
+
+Pair = Annotated[str, AfterValidator(check_pair)]
+Period = Annotated[str, AfterValidator(check_period)]
+Moment = Annotated[datetime, BeforeValidator(restore_plus), AfterValidator(to_utc)]  # ISO, or epoch s or ms
+Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
+Offset = Annotated[int, Field(ge=0, le=OFFSET_MAX)]
+
+
+class Params(BaseModel):
+    """Base of all: unknown parameters are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PairParams(Params):
+    """One symbol."""
+
+    pair: Pair
+
+
+class RangeParams(PairParams):
+    """A page of the rows with `start <= time < end`.
+
+    With none of `start`, `offset` and `sort_order` the page holds the newest rows before `end`, leaving out
+    the `skip` newest of them.
+    """
+
+    start: Moment | None = None
+    end: Moment | None = None
+    limit: Limit = 100
+    offset: Offset | None = None
+    skip: Offset = 0
+    sort_by: Literal["timestamp"] = "timestamp"
+    sort_order: Literal["asc", "desc"] | None = None
+    dialect: Literal["v11", "head", "both"] | None = None
+
+    @property
+    def newest(self) -> bool:
+        """Whether the newest rows are asked for."""
+        return self.start is None and self.offset is None and self.sort_order is None
+
+    @model_validator(mode="after")
+    def _skip_counts_from_the_newest(self) -> RangeParams:
+        if self.skip and not self.newest:
+            raise ValueError("skip cannot be combined with start, offset or sort_order; use offset")
+        return self
+
+
+class CandleParams(RangeParams):
+    """`/data/candles`."""
+
+    period: Period
+
+
+class TradeParams(RangeParams):
+    """`/data/trades`; without `kind`, raw trades where the range holds any, else aggregated ones."""
+
+    kind: Literal["trade", "aggTrade"] | None = None
+
+
+class FundingParams(RangeParams):
+    """`/data/funding`; predicted rates only when asked for."""
+
+    settled: Literal["true", "false", "any"] = "true"
+
+
+class IncidentParams(Params):
+    """`/system/incidents`."""
+
+    limit: Limit = 100
+    open: bool = False
+
+
+P = TypeVar("P", bound=Params)
+
+
+def parse(model: type[P], request: web.Request) -> P:
+    """The request's query as `model`, the last of repeated parameters counting; raises a 422 Refusal."""
+    try:
+        return model.model_validate(dict(request.query.items()))
+    except ValidationError as error:
+        raise invalid(items(error, "query")) from None
+
+
+def items(error: ValidationError, where: str) -> list[Item]:
+    """Pydantic's errors as clients know them: `loc` starts with `where`, `ctx` holds plain values only."""
+    out = []
+    for found in error.errors(include_url=False):
+        item: Item = {
+            "type": found["type"],
+            "loc": [where, *found["loc"]],
+            "msg": found["msg"],
+            "input": found["input"] if isinstance(found["input"], str) else None,
+        }
+        if "ctx" in found:
+            item["ctx"] = {
+                key: value if isinstance(value, str | int | float | bool) else str(value)
+                for key, value in found["ctx"].items()
+            }
+        out.append(item)
+    return out

@@ -1,0 +1,53 @@
+"""What the HTTP application is given: stores, clocks and one door to the actor system."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Protocol
+
+from data_manager.http.store_thread import StoreThread
+from data_manager.storage.protocols import Catalog, MarketStore
+from data_manager.system.clock import Clock
+from data_manager.system.messages import CommandDone, Tree
+from data_manager.system.metrics import Metrics
+from data_manager.system.settings import Settings
+
+
+class SystemPort(Protocol):
+    """All that HTTP knows of the actors."""
+
+    def tree(self) -> Tree | None:
+        """The supervisor's newest snapshot; None before the first one."""
+        ...
+
+    def tree_age_s(self) -> float:
+        """Seconds since that snapshot arrived; infinite before the first one."""
+        ...
+
+    async def command(self, actor: str, action: str) -> CommandDone:
+        """Have the supervisor restart, pause or resume an actor.
+
+        Raises TimeoutError when it does not answer in time, FeedError when too many commands wait already.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything the routes use.
+
+    `market` is read on the event loop (a page of SQLite costs less than a thread hop) and must be read-only.
+    A store serves one thread at a time, so `survey` is a second instance of it, on a thread of its own, for
+    what may take long. `market_source` is the name of the back end as responses give it.
+    """
+
+    settings: Settings
+    clock: Clock
+    rng: random.Random
+    metrics: Metrics
+    market: MarketStore
+    market_source: str
+    survey: StoreThread[MarketStore]
+    catalog: StoreThread[Catalog]
+    system: SystemPort

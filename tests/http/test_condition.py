@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import pytest
+
+from data_manager.http.condition import components, delivery, is_ready, set_aside, shortcomings
+from data_manager.system.messages import ActorView
+from tests.http.serving import actor, tree, working_tree
+
+CONTRACT_KEYS = ["nats", "mysql", "mongodb", "auditor", "analytics"]
+OWN_KEYS = ["market_store", "catalog", "router", "ingest", "backfill"]
+
+
+def all_components(*actors: ActorView, **stores: bool) -> dict[str, str]:
+    return components(
+        tree(*actors), market_ok=stores.get("market", True), catalog_ok=stores.get("catalog", True)
+    )
+
+
+def test_ready_once_every_part_has_been_running() -> None:
+    assert is_ready(working_tree())
+
+
+def test_not_ready_before_the_first_tree_or_while_draining() -> None:
+    assert not is_ready(None)
+    assert not is_ready(working_tree(draining=True))
+
+
+@pytest.mark.parametrize("state", ["starting", "backoff", "waiting"])
+@pytest.mark.parametrize("name", ["http", "router", "ingest/BTCUSDT"])
+def test_not_ready_while_a_part_has_never_been_running(name: str, state: str) -> None:
+    others = [view for view in working_tree().actors if view.name != name]
+    assert not is_ready(tree(*others, actor(name, state)))
+    assert is_ready(tree(*others, actor(name, state, ever_running=True)))
+
+
+@pytest.mark.parametrize("state", ["parked", "paused"])
+def test_a_symbol_that_is_set_aside_does_not_hold_readiness_up(state: str) -> None:
+    assert is_ready(tree(actor("http"), actor("router"), actor("ingest/BTCUSDT", state)))
+
+
+def test_a_part_that_is_not_essential_does_not_hold_readiness_up() -> None:
+    assert is_ready(tree(actor("http"), actor("exchange", "starting", essential=False)))
+
+
+def test_every_component_has_one_of_three_values() -> None:
+    for known in (None, tree(), working_tree()):
+        found = components(known, market_ok=True, catalog_ok=False)
+        assert list(found) == CONTRACT_KEYS + OWN_KEYS
+        assert set(found.values()) <= {"healthy", "unhealthy", "not_configured"}
+
+
+def test_parts_that_do_not_exist_are_not_configured() -> None:
+    found = components(working_tree(), market_ok=True, catalog_ok=True)
+    absent = [name for name, value in found.items() if value == "not_configured"]
+    assert absent == ["mysql", "mongodb", "auditor", "analytics", "backfill"]
+    assert all(value == "healthy" for name, value in found.items() if name not in absent)
+    assert all_components(actor("auditor"))["auditor"] == "healthy"
+    assert all_components(actor("backfill", "backoff"))["backfill"] == "unhealthy"
+
+
+def test_nothing_is_healthy_before_the_first_tree() -> None:
+    found = components(None, market_ok=False, catalog_ok=False)
+    assert "healthy" not in found.values()
+
+
+def test_stores_are_what_their_checks_say() -> None:
+    assert all_components(market=False)["market_store"] == "unhealthy"
+    assert all_components(catalog=False)["catalog"] == "unhealthy"
+
+
+@pytest.mark.parametrize(
+    ("state", "detail", "nats", "router"),
+    [
+        ("running", "delivery=jetstream", "healthy", "healthy"),
+        ("waiting", "nats", "unhealthy", "healthy"),
+        ("waiting", "nats;delivery=core", "unhealthy", "healthy"),
+        ("waiting", "market_store; delivery=core", "healthy", "healthy"),
+        ("backoff", "", "unhealthy", "unhealthy"),
+        ("parked", "", "unhealthy", "unhealthy"),
+    ],
+)
+def test_nats_is_as_the_router_finds_it(state: str, detail: str, nats: str, router: str) -> None:
+    found = all_components(actor("router", state, detail))
+    assert (found["nats"], found["router"]) == (nats, router)
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["running", "running"], "healthy"),
+        (["running", "waiting"], "healthy"),
+        (["running", "parked"], "healthy"),
+        (["paused", "retired"], "healthy"),
+        (["running", "backoff"], "unhealthy"),
+        (["running", "starting"], "unhealthy"),
+        ([], "not_configured"),
+    ],
+)
+def test_ingest_is_all_symbols_together(states: list[str], expected: str) -> None:
+    views = [actor(f"ingest/S{number}USDT", state) for number, state in enumerate(states)]
+    assert all_components(*views)["ingest"] == expected
+
+
+@pytest.mark.parametrize(
+    ("detail", "expected"),
+    [
+        ("delivery=core", "core"),
+        ("nats;delivery=jetstream", "jetstream"),
+        ("", None),
+        ("delivery=pigeon", None),
+    ],
+)
+def test_delivery_is_read_from_the_routers_detail(detail: str, expected: str | None) -> None:
+    assert delivery(tree(actor("http", detail="delivery=core"), actor("router", detail=detail))) == expected
+
+
+def test_delivery_is_unknown_without_a_router() -> None:
+    assert delivery(None) is None
+    assert delivery(tree(actor("http"))) is None
+
+
+def test_only_parked_and_paused_symbols_are_set_aside() -> None:
+    states = ("running", "waiting", "parked", "paused", "backoff")
+    found = set_aside(tree(*(actor(f"ingest/{state.upper()}", state) for state in states)))
+    assert sorted(found) == ["PARKED", "PAUSED"]
+    assert set_aside(None) == {}
+
+
+def test_a_working_tree_has_no_shortcomings() -> None:
+    assert shortcomings(working_tree(), None, None) == []
+
+
+def test_shortcomings_are_sentences() -> None:
+    shown = shortcomings(
+        tree(
+            actor("router", "waiting", "nats;delivery=jetstream"),
+            actor("ingest/AUSDT", "parked", last_cause="signal 9"),
+            actor("ingest/BUSDT", "paused"),
+            actor("ingest/CUSDT", "backoff"),
+            actor("ingest/DUSDT", "waiting", "market_store;delivery=core"),
+            actor("ingest/EUSDT", "retired"),
+            draining=True,
+        ),
+        "gone",
+        "gone too",
+    )
+    assert shown == [
+        "The market store is not available.",
+        "The catalog is not available.",
+        "The service is shutting down.",
+        "The router is not connected to NATS.",
+        "ingest/AUSDT is parked after signal 9.",
+        "ingest/BUSDT is paused.",
+        "ingest/CUSDT is not at work (backoff).",
+        "ingest/DUSDT waits for market_store.",
+    ]
+    assert shortcomings(None, None, None) == ["The supervisor has not reported yet."]

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from data_manager.http import store_thread
+from data_manager.http.store_thread import MAX_WAITING, StoreThread
+from data_manager.system.errors import StoreUnavailable
+from tests.eventually import eventually
+
+
+class Shelf:
+    """The smallest thing that is a store."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.thread = threading.current_thread()
+
+    def check(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_calls_run_in_order_on_one_thread_that_also_opens_the_store() -> None:
+    async def run() -> None:
+        shelf = StoreThread("shelf", Shelf)
+        order: list[int] = []
+
+        def work(number: int) -> bool:
+            order.append(number)
+            return True
+
+        await asyncio.gather(*(shelf.call(lambda store, n=number: work(n)) for number in range(20)))
+        assert order == list(range(20))
+        threads = {await shelf.call(lambda store: threading.current_thread()) for _ in range(3)}
+        assert threads == {await shelf.call(lambda store: store.thread)}
+        assert threading.current_thread() not in threads
+        await shelf.close()
+
+    asyncio.run(run())
+
+
+def test_a_store_that_cannot_be_opened_is_tried_again_by_the_next_call() -> None:
+    async def run() -> None:
+        attempts = 0
+
+        def open_shelf() -> Shelf:
+            nonlocal attempts
+            attempts += 1
+            if attempts < 3:
+                raise StoreUnavailable("away")
+            return Shelf()
+
+        shelf = StoreThread("shelf", open_shelf)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                await shelf.call(lambda store: store.check())
+        await shelf.call(lambda store: store.check())
+        await shelf.call(lambda store: store.check())
+        assert attempts == 3
+        await shelf.close()
+
+    asyncio.run(run())
+
+
+def test_errors_reach_the_caller_and_leave_the_thread_working() -> None:
+    async def run() -> None:
+        shelf = StoreThread("shelf", Shelf)
+        with pytest.raises(ZeroDivisionError):
+            await shelf.call(lambda store: 1 // 0)
+        assert await shelf.call(lambda store: 7) == 7
+        await shelf.close()
+
+    asyncio.run(run())
+
+
+def test_a_call_that_hangs_times_out_and_those_behind_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_thread, "ANSWER_S", 0.1)
+
+    async def run() -> None:
+        shelf = StoreThread("shelf", Shelf)
+        go_on = threading.Event()
+        ran: list[int] = []
+        hanging = [
+            shelf.call(lambda store: go_on.wait(10)),
+            *(shelf.call(lambda store: ran.append(1)) for _ in "ab"),
+        ]
+        results = await asyncio.gather(*hanging, return_exceptions=True)
+        assert [type(result) for result in results] == [StoreUnavailable] * 3
+        go_on.set()
+
+        async def answers() -> bool:
+            try:
+                return await shelf.call(lambda store: True)
+            except StoreUnavailable:
+                return False
+
+        await eventually(answers)
+        assert ran == [], "nobody waits for these any more"
+        await shelf.close()
+
+    asyncio.run(run())
+
+
+def test_callers_beyond_the_limit_are_refused_at_once() -> None:
+    async def run() -> None:
+        shelf = StoreThread("shelf", Shelf)
+        go_on = threading.Event()
+        waiting = [asyncio.create_task(shelf.call(lambda store: go_on.wait(10))) for _ in range(MAX_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(StoreUnavailable, match="busy"):
+            await shelf.call(lambda store: True)
+        go_on.set()
+        assert all(await asyncio.gather(*waiting))
+        await shelf.close()
+
+    asyncio.run(run())
+
+
+def test_closing_closes_the_store_if_it_was_opened() -> None:
+    async def run() -> None:
+        opened: list[Shelf] = []
+
+        def open_shelf() -> Shelf:
+            opened.append(Shelf())
+            return opened[-1]
+
+        unused = StoreThread("shelf", open_shelf)
+        await unused.close()
+        assert opened == []
+        used = StoreThread("shelf", open_shelf)
+        await used.call(lambda store: store.check())
+        await used.close()
+        assert opened[0].closed
+
+    asyncio.run(run())
