@@ -48,11 +48,12 @@ class Write(msgspec.Struct):
 
     events: list[Event] = msgspec.field(default_factory=list)
     derived: list[Candle] = msgspec.field(default_factory=list)  # the greater rank wins; never counted
+    side: list[Record] = msgspec.field(default_factory=list)  # rows that come along; as derived, uncounted
     book: Depth | None = None  # the newest book, whatever the depth policy stores
     dirty_minutes: set[int] = msgspec.field(default_factory=set)  # open times to derive; survive a crash
     clean_minutes: set[int] = msgspec.field(default_factory=set)  # derived by this write
     batches: list[BatchEntry] = msgspec.field(default_factory=list)
-    counts: dict[str, Counts] = msgspec.field(default_factory=dict)  # known beforehand: received, skipped, ...
+    counts: dict[str, Counts] = msgspec.field(default_factory=dict)  # known before: received, skipped, ...
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -92,7 +93,9 @@ class MarketStore(Protocol):
         """Every trade and aggTrade with `start_ms <= time_ms < end_ms`, by time and id."""
         ...
 
-    def neighbours(self, symbol: Symbol, start_ms: int, end_ms: int) -> tuple[Trade | None, Trade | None, Trade | None, Trade | None]:
+    def neighbours(
+        self, symbol: Symbol, start_ms: int, end_ms: int
+    ) -> tuple[Trade | None, Trade | None, Trade | None, Trade | None]:
         """The raw trade and the aggTrade nearest before `start_ms`, then those nearest at or after `end_ms`."""
         ...
 
@@ -105,7 +108,11 @@ class MarketStore(Protocol):
         ...
 
     def symbols(self) -> Sequence[Symbol]:
-        """Every symbol that holds data, sorted."""
+        """Every symbol that holds data, sorted; ALL_SYMBOLS is not one."""
+        ...
+
+    def expire(self, symbol: Symbol, record: type[Record], stored_before_ms: int, limit: int = 1000) -> int:
+        """Delete rows stored before that time, at most `limit` in one transaction; return how many."""
         ...
 
     def check(self) -> None:

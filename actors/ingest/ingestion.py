@@ -69,7 +69,9 @@ class Ingestion:
         self._bars = Bars(symbol, store, clock)
         self._chain = Chain()
         self._predictions = Predictions()
-        self._stale = True  # the bars' state must be read back from the store
+        self._stale = True  # what is known here must be read back from the store
+        self._incarnation, self._newest = 0, -1  # of FEED, and the highest position written in it
+        self._backlog_ms = 0  # how old the events at hand are
 
     def store(self, deliveries: Sequence[Delivery]) -> Report:
         """Write everything these deliveries hold, then derive what has become due. Raises StoreError."""
@@ -89,13 +91,15 @@ class Ingestion:
         self._stale = True
         report = Report()
         self._derive(report)
-        report.breaks += self._chain.expire(now_ms(self._clock))
+        report.breaks += self._chain.expire(now_ms(self._clock) - self._backlog_ms)
         self._stale = False
         return report
 
     def _recover(self) -> None:
         if self._stale:
             self._bars.recover()
+            ledger = self._store.ledger(self._symbol)
+            self._incarnation, self._newest = ledger.incarnation, ledger.last_position
             self._stale = False
 
     # -- decode ---------------------------------------------------------------------------------------------
@@ -108,7 +112,7 @@ class Ingestion:
         counts: Counter[tuple[str, Counts]] = Counter()
         for delivery in deliveries:
             batch = _batch_of(delivery)
-            seen = self._seen(delivery, batch, here)
+            seen = self._seen(batch, here)
             positions = []
             for frame in batch.frames:
                 decoded = self._decode(frame, delivery.sequence, now)
@@ -167,14 +171,20 @@ class Ingestion:
             unpacked.fundings.append(decoded.funding)
         if decoded.update is not None:
             unpacked.report.depth_updates += 1
-            unpacked.report.breaks += self._chain.observe(decoded.update, frame.received_us // 1000)
+            received_ms = frame.received_us // 1000
+            self._backlog_ms = now - received_ms
+            unpacked.report.breaks += self._chain.observe(decoded.update, received_ms)
 
-    def _seen(self, delivery: Delivery, batch: frames.Batch, here: set[int]) -> set[int]:
-        """The positions in the batch that some batch brought before; only a redelivery can hold any."""
-        if delivery.redelivered:
-            suspects = {frame.position for frame in batch.frames}
-        else:
-            suspects = {frame.position for frame in batch.frames if frame.redelivered}
+    def _seen(self, batch: frames.Batch, here: set[int]) -> set[int]:
+        """The positions in the batch that some batch brought before.
+
+        Positions rise, so only one that is not above all known ones can be a redelivery. The broker's own word
+        is no help: killed, it forgets what it has delivered.
+        """
+        if batch.incarnation != self._incarnation:
+            return set()
+        newest = max(self._newest, max(here, default=-1))
+        suspects = {frame.position for frame in batch.frames if frame.position <= newest}
         if not suspects:
             return suspects
         return (suspects & here) | self._store.seen_positions(self._symbol, batch.incarnation, suspects)
@@ -193,6 +203,9 @@ class Ingestion:
         self._bars.after_write(trades, written.new_trades == len(trades), closed)
         self._predictions.wrote([row for row in write.side if isinstance(row, Funding)])
         unpacked.report.counts = written.counts
+        if unpacked.incarnation != self._incarnation:
+            self._incarnation, self._newest = unpacked.incarnation, -1
+        self._newest = max(self._newest, max(unpacked.frames, default=-1))
 
     def _write_or_quarantine(self, unpacked: _Unpacked) -> Written:
         """Write; a row that the store refuses goes to quarantine in its place, its neighbours stay."""

@@ -51,10 +51,10 @@ class IngestWorker:
     async def run(self, stop: asyncio.Event) -> None:
         """Take, write and acknowledge until `stop`; see Worker."""
         try:
-            while not stop.is_set():
-                if not await self._await_store(stop) or not await self._connection.open(stop):
-                    return
-                await self._take_until_trouble(stop)
+            if await self._await_store(stop) and await self._connection.open(stop):
+                while not stop.is_set():
+                    await self._take_until_trouble(stop)
+                    await self._await_store(stop)
         finally:
             await self._connection.close()
             await asyncio.to_thread(self._pool.shutdown)

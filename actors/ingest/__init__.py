@@ -1,0 +1,1 @@
+"""One symbol's ingest: decode, store, derive candles, acknowledge."""
