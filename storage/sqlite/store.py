@@ -1,0 +1,164 @@
+"""SqliteMarketStore: the MarketStore protocol on one SQLite file per symbol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from data_manager.storage.ledger import LedgerTotals
+from data_manager.storage.protocols import COUNT_CAP, Query, Write, Written
+from data_manager.storage.records import ALL_SYMBOLS, Depth, Quarantined, Record, Symbol, Trade
+from data_manager.storage.sqlite import ledger, reading, writing
+from data_manager.storage.sqlite.errors import ROW_ERRORS
+from data_manager.storage.sqlite.files import SymbolFiles
+from data_manager.storage.sqlite.tables import BOOK, TABLES
+from data_manager.system.clock import Clock
+from data_manager.system.errors import RowRefused, StoreError, StoreFull, StoreUnavailable
+
+R = TypeVar("R", bound=Record)
+
+MIN_FREE_BYTES = 16 * 2**20  # with less a checkpoint may not fit, so `check` reports the disk as full
+FREE_PAGES_KEPT = 4096  # pages that deleted rows leave for new ones; more than these go back to the disk
+VACUUM_PAGES = 1000  # given back by one call
+
+
+class SqliteMarketStore:
+    """Market data in `<folder>/<SYMBOL>.sqlite3`, in WAL mode: readers elsewhere never wait for writers.
+
+    A write waits up to `timeout_s` for another process's transaction; a read-only store waits 50 ms, writes
+    nothing, and finds a symbol's file when it appears. `synchronous` NORMAL survives any crash of the
+    process, FULL a loss of power too. Beyond `quarantine_max_rows` rows of a symbol bad events are counted
+    but not kept.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock,  # every back end is given one; SQLite itself dates nothing
+        synchronous: str = "NORMAL",
+        timeout_s: float = 5,
+        quarantine_max_rows: int = 100_000,
+        read_only: bool = False,
+    ) -> None:
+        self._files = SymbolFiles(folder, synchronous=synchronous, timeout_s=timeout_s, read_only=read_only)
+        self._quarantine_max_rows = quarantine_max_rows
+
+    def write(self, symbol: Symbol, write: Write) -> Written:
+        """Write all of it, or nothing; rows, quarantine and ledger stand or fall together.
+
+        Raises RowRefused for a row the store can never take, StoreUnavailable when trying again may help.
+        """
+        try:
+            with self._files.writing(symbol) as connection:
+                return writing.apply(connection, write, self._quarantine_max_rows)
+        except ROW_ERRORS as error:
+            raise self._refusal(symbol, write, error) from error
+
+    def _refusal(self, symbol: Symbol, write: Write, error: Exception) -> StoreError:
+        """Which event was refused: found by writing them one by one, in a transaction that is undone."""
+        with self._files.writing(symbol, keep=False) as connection:
+            for index, event in enumerate(write.events):
+                try:
+                    writing.write_events(connection, [event], self._quarantine_max_rows)
+                except ROW_ERRORS as refused:
+                    return RowRefused(index, f"the store refuses a row of {event.record.dataset}: {refused}")
+        return StoreError(f"the store refuses what was derived for {symbol}, not an event: {error}")
+
+    def seen_positions(self, symbol: Symbol, incarnation: int, positions: Iterable[int]) -> set[int]:
+        """Those of the feed positions that some kept batch brought before."""
+        with self._files.reading(symbol) as connection:
+            return ledger.seen(connection, incarnation, positions) if connection else set()
+
+    def ledger(self, symbol: Symbol) -> LedgerTotals:
+        """The symbol's totals; all zero when it has never been written."""
+        with self._files.reading(symbol) as connection:
+            return ledger.totals(connection) if connection else LedgerTotals({}, 0, 0, 0, 0)
+
+    def rows(self, symbol: Symbol, record: type[R], query: Query) -> list[R]:
+        """The rows that match, at most `query.limit`; empty for an unknown symbol."""
+        with self._files.reading(symbol) as connection:
+            return reading.page(connection, TABLES[record], query) if connection else []
+
+    def count(self, symbol: Symbol, record: type[Record], query: Query, cap: int = COUNT_CAP) -> int:
+        """How many rows match without limit and offset, counted no further than `cap`."""
+        with self._files.reading(symbol) as connection:
+            return reading.count(connection, TABLES[record], query, cap) if connection else 0
+
+    def trades_between(self, symbol: Symbol, start_ms: int, end_ms: int) -> list[Trade]:
+        """Every trade and aggTrade with `start_ms <= time_ms < end_ms`, by time and id."""
+        with self._files.reading(symbol) as connection:
+            return reading.trades_between(connection, start_ms, end_ms) if connection else []
+
+    def neighbours(
+        self, symbol: Symbol, start_ms: int, end_ms: int
+    ) -> tuple[Trade | None, Trade | None, Trade | None, Trade | None]:
+        """The raw trade and the aggTrade nearest before `start_ms`, then those at or after `end_ms`."""
+        with self._files.reading(symbol) as connection:
+            if connection is None:
+                return None, None, None, None
+            return reading.neighbours(connection, start_ms, end_ms)
+
+    def dirty_minutes(self, symbol: Symbol) -> set[int]:
+        """Minutes whose bar must be derived again."""
+        with self._files.reading(symbol) as connection:
+            if connection is None:
+                return set()
+            rows = connection.execute("SELECT open_time FROM dirty_minutes").fetchall()
+        return {minute for (minute,) in rows}
+
+    def latest_book(self, symbol: Symbol) -> Depth | None:
+        """The newest book ever received."""
+        with self._files.reading(symbol) as connection:
+            row = connection.execute(BOOK.select).fetchone() if connection else None
+        return BOOK.record_of(row) if row else None
+
+    def symbols(self) -> Sequence[Symbol]:
+        """Every symbol that holds data, sorted; ALL_SYMBOLS is not one."""
+        return self._files.symbols()
+
+    def expire(self, symbol: Symbol, record: type[Record], stored_before_ms: int, limit: int = 1000) -> int:
+        """Delete rows stored before that time, at most `limit` in one transaction; return how many.
+
+        Looks at the `limit` rows stored first and no further, so its cost does not depend on what is kept.
+        """
+        if not self._files.path(symbol).exists():
+            return 0
+        name = TABLES[record].name
+        with self._files.writing(symbol) as connection:
+            oldest = f"SELECT rowid AS row, stored_ms FROM {name} ORDER BY rowid LIMIT ?"  # noqa: S608
+            deleted = connection.execute(
+                f"DELETE FROM {name} WHERE rowid IN (SELECT row FROM ({oldest}) WHERE stored_ms < ?)",  # noqa: S608
+                (limit, stored_before_ms),
+            ).rowcount
+            if record is Quarantined:
+                connection.execute("UPDATE head SET quarantine_rows = quarantine_rows - ?", (deleted,))
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            for _ in range(min(free - FREE_PAGES_KEPT, VACUUM_PAGES)):
+                connection.execute("PRAGMA incremental_vacuum")  # gives back one page: sqlite3 takes one step
+        return deleted
+
+    def check(self) -> None:
+        """Return when the store can be read and written now; raise StoreError otherwise.
+
+        A read-only store judges writing by its folder's file system; a writer commits a transaction.
+        """
+        folder = self._files.folder
+        if not self._files.read_only:
+            with self._files.writing(ALL_SYMBOLS) as connection:
+                connection.execute("UPDATE head SET routed_through = routed_through")
+        try:
+            status = os.statvfs(folder)
+        except OSError as error:
+            raise StoreUnavailable(f"{folder} is not available: {error.strerror}") from error
+        if status.f_flag & os.ST_RDONLY:
+            raise StoreUnavailable(f"{folder} is on a file system that is mounted read-only")
+        if status.f_bavail * status.f_frsize < MIN_FREE_BYTES:
+            raise StoreFull(f"less than {MIN_FREE_BYTES >> 20} MiB are left for {folder}: free some space")
+        self.ledger(ALL_SYMBOLS)
+
+    def close(self) -> None:
+        """Release files and connections; harmless when repeated."""
+        self._files.close()
