@@ -54,7 +54,6 @@ class _Unpacked(msgspec.Struct):
     frames: dict[int, frames.Frame] = {}  # by position
     waits: list[int] = []  # receive times in µs
     fundings: list[Funding] = []
-    incarnation: int = 0
     report: Report = msgspec.field(default_factory=Report)
 
 
@@ -112,6 +111,9 @@ class Ingestion:
         counts: Counter[tuple[str, Counts]] = Counter()
         for delivery in deliveries:
             batch = _batch_of(delivery)
+            if batch.incarnation != self._incarnation:  # positions start anew
+                self._incarnation, self._newest = batch.incarnation, -1
+                here.clear()
             seen = self._seen(batch, here)
             positions = []
             for frame in batch.frames:
@@ -123,7 +125,6 @@ class Ingestion:
                 unpacked.waits.append(frame.received_us)
                 self._sort(unpacked, events, counts, decoded, frame, batch.incarnation, now)
             here.update(positions)
-            unpacked.incarnation = batch.incarnation
             if batch.incarnation:
                 unpacked.write.batches.append(
                     BatchEntry(
@@ -181,8 +182,6 @@ class Ingestion:
         Positions rise, so only one that is not above all known ones can be a redelivery. The broker's own word
         is no help: killed, it forgets what it has delivered.
         """
-        if batch.incarnation != self._incarnation:
-            return set()
         newest = max(self._newest, max(here, default=-1))
         suspects = {frame.position for frame in batch.frames if frame.position <= newest}
         if not suspects:
@@ -203,8 +202,6 @@ class Ingestion:
         self._bars.after_write(trades, written.new_trades == len(trades), closed)
         self._predictions.wrote([row for row in write.side if isinstance(row, Funding)])
         unpacked.report.counts = written.counts
-        if unpacked.incarnation != self._incarnation:
-            self._incarnation, self._newest = unpacked.incarnation, -1
         self._newest = max(self._newest, max(unpacked.frames, default=-1))
 
     def _write_or_quarantine(self, unpacked: _Unpacked) -> Written:
@@ -220,7 +217,7 @@ class Ingestion:
                 frame = unpacked.frames[event.record.feed_seq]  # type: ignore[attr-defined]
                 verdict = Quarantine(STORE_REFUSES, str(refused))
                 now = now_ms(self._clock)
-                row = quarantined(frame, unpacked.incarnation, event.event_type, verdict, now)
+                row = quarantined(frame, self._incarnation, event.event_type, verdict, now)
                 write.events[refused.index] = Event(event.event_type, row)
                 unpacked.report.failures.append((event.event_type, STORE_REFUSES))
 

@@ -162,6 +162,26 @@ def test_running_totals_equal_the_bar_of_all_trades_in_any_order_and_any_batches
         assert from_tally(tally, kind, minute, around, STORED_MS) == derived(stored, minute)
 
 
+@pytest.mark.parametrize("lost", range(7))
+@pytest.mark.parametrize("aggregates", [False, True])
+def test_running_totals_see_the_loss_of_any_one_trade(aggregates: bool, lost: int) -> None:
+    """The trades have a pause in their raw ids between any two, which only consecutive aggTrades explain."""
+    if aggregates:
+        trades = [aggregate(7 + i, 10 * i, 10 * i + 3, DAY - 1 + i) for i in range(6)]
+        trades.append(aggregate(13, 60, 63, DAY + MINUTE_MS))
+    else:
+        trades = [raw(7 + i, DAY - 1 + i) for i in range(6)] + [raw(13, DAY + MINUTE_MS)]
+    kind = trades[0].kind
+    for stored in (trades, trades[:lost] + trades[lost + 1 :]):
+        tally = Tally()
+        tally.add(within(stored, DAY))
+        around = neighbours(stored, DAY, DAY + MINUTE_MS)
+        bar = from_tally(tally, kind, DAY, around, STORED_MS)
+        assert bar == derived(stored, DAY)
+        assert bar is not None
+        assert bar.complete == (stored is trades)
+
+
 def covered_ids(stored: list[Trade]) -> set[int]:
     """Every id that nothing is missing at, one by one."""
     ids = {trade_id for trade in stored for trade_id in range(trade.first_id, trade.last_id + 1)}
@@ -183,9 +203,7 @@ def test_any_mixture_counts_each_id_once_and_sees_every_hole(
         trades = within(stored, minute)
         counted = [trade for trade in trades if trade.kind == "aggTrade"]
         by_aggregates = {i for trade in counted for i in range(trade.first_id, trade.last_id + 1)}
-        counted += [
-            trade for trade in trades if trade.kind == "trade" and trade.trade_id not in by_aggregates
-        ]
+        counted += [trade for trade in trades if trade.kind == "trade" and trade.trade_id not in by_aggregates]
         counted = [trade for trade in counted if trade.order_type == "MARKET"]
         bar = derived(stored, minute)
         if not counted:
@@ -454,6 +472,4 @@ def test_all_market_trades_and_no_lost_one_give_complete_longer_bars() -> None:
         }
         bars = {start: bar for start, bar in rolled_up.items() if bar}
         assert all(bar.complete for bar in bars.values())
-        assert sum(bar.trades_count or 0 for bar in bars.values()) == len(
-            within(trades, DAY, 180 * MINUTE_MS)
-        )
+        assert sum(bar.trades_count or 0 for bar in bars.values()) == len(within(trades, DAY, 180 * MINUTE_MS))
