@@ -104,7 +104,6 @@ class AsideWriter:
         self._rng = rng
         self._metrics = metrics
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._market_seq: int | None = None  # the number of the last write; read from the ledger at the first
         self.skipped = SkippedSymbols()
         self.away = False
         self.busy_since: float | None = None
@@ -151,15 +150,17 @@ class AsideWriter:
             self.busy_since = None
 
     def _commit(self, asides: Sequence[Aside], incarnation: int, routed_through: int) -> Written:
-        if self._market_seq is None:
-            self._market_seq = self._store.ledger(ALL_SYMBOLS).last_market_seq
-        again = [aside.position for aside in asides if aside.redelivered]
-        seen = self._store.seen_positions(ALL_SYMBOLS, incarnation, again) if again else set()
-        number, now = self._market_seq + 1, now_ms(self._clock)
-        write = write_of(asides, seen, incarnation, routed_through, number, now)
-        written = self._store.write(ALL_SYMBOLS, write)
-        self._market_seq = number
-        return written
+        ledger = self._store.ledger(ALL_SYMBOLS)
+        seen: set[int] = set()
+        if (
+            incarnation == ledger.incarnation
+        ):  # positions rise: only one that is not above all can be a repetition
+            again = [aside.position for aside in asides if aside.position <= ledger.last_position]
+            seen = self._store.seen_positions(ALL_SYMBOLS, incarnation, again) if again else seen
+        number, now = ledger.last_market_seq + 1, now_ms(self._clock)
+        return self._store.write(
+            ALL_SYMBOLS, write_of(asides, seen, incarnation, routed_through, number, now)
+        )
 
     def _count(self, asides: Sequence[Aside], written: Written) -> None:
         for aside in asides:

@@ -48,9 +48,6 @@ class FeedConsumer:
         self._headroom = Headroom()
         self._seen_us: int | None = None
         self.routed_through = 0
-        self.again_through = (
-            0  # a consumer that was made anew delivers as new what another may have delivered
-        )
 
     async def bind(self) -> Bound:
         """Make sure that FEED, MARKET and the consumer are there. Raises FeedError."""
@@ -64,7 +61,7 @@ class FeedConsumer:
         else:
             if not same_stream:
                 self.routed_through = await self._routed_before(feed.incarnation)
-            delivered, self.again_through = self.routed_through, feed.last_seq
+            delivered = self.routed_through
         await ensure_consumer(
             js,
             feed.name,

@@ -73,12 +73,10 @@ class Forwarder:
                 self._feed.saw(deliveries)
             self._metrics.inc("data_manager_messages_received_total", len(deliveries), event_type="raw")
             incarnation, limit = self._source.incarnation, self._max_payload()
-            again_through = self._feed.again_through if self._feed else 0
             for gathering in sort_out(
                 deliveries,
                 self._known,
                 max_event_bytes=limit - BATCH_BYTES - FRAME_BYTES - MAX_TRACE,
-                again_through=again_through,
             ):
                 self._in_hand[gathering] = self._clock.monotonic()
                 await self._slots.acquire()

@@ -15,6 +15,9 @@ class Http(AsyncActor):
 
     def make_worker(self, context: Context) -> Worker:
         """See AsyncActor."""
+        # aiohttp and SQLAlchemy take a second or more, during which no heartbeat is answered: before Ready then
+        import data_manager.http.app
+        import data_manager.storage.catalog  # noqa: F401
         from data_manager.actors.http import HttpWorker
 
         return HttpWorker(context)

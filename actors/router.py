@@ -147,7 +147,7 @@ class RouterWorker:
         """Once `stop` is set: ask for nothing more, and in the end give up what cannot be made safe."""
         await stop.wait()
         await source.stop_pulling()
-        await asyncio.sleep(self._settings.drain_timeout_s / 2)
+        await asyncio.sleep(self._settings.drain_timeout_s / 4)
         raise _GivenUp
 
     async def _routed_before(self, incarnation: int) -> int:

@@ -60,11 +60,10 @@ Piece = Routed | Skipped | Refused
 
 
 class Aside(msgspec.Struct, frozen=True, gc=False):
-    """One event that is not routed, with its feed position and how FEED delivered it."""
+    """One event that is not routed, with its feed position and when FEED received it."""
 
     position: int
     received_us: int
-    redelivered: bool
     piece: Skipped | Refused
 
 
@@ -189,12 +188,11 @@ class Gathering(msgspec.Struct, eq=False):
 
 
 def sort_out(
-    deliveries: Iterable[Delivery], known: Collection[str], *, max_event_bytes: int, again_through: int = 0
+    deliveries: Iterable[Delivery], known: Collection[str], *, max_event_bytes: int
 ) -> Iterator[Gathering]:
     """Route every delivery: one gathering, or more where arrays bring more than MAX_EVENTS events.
 
-    A larger event than `max_event_bytes` is refused, for it could never be published. Sequences up to
-    `again_through` may have been delivered before, whatever the delivery itself says.
+    A larger event than `max_event_bytes` is refused, for it could never be published.
     """
     gathering = Gathering()
     for delivery in deliveries:
@@ -204,7 +202,6 @@ def sort_out(
         gathering.deliveries.append(delivery)
         pieces = route(delivery.payload, known)
         gathering.events += len(pieces)
-        again = delivery.redelivered or delivery.sequence <= again_through
         trace = delivery.trace if delivery.trace and len(delivery.trace) <= MAX_TRACE else None
         for index, piece in enumerate(pieces):
             place = position(delivery.sequence, index)
@@ -212,10 +209,10 @@ def sort_out(
                 sentence = f"The event has {len(piece.raw)} bytes, more than {max_event_bytes}."
                 piece = _refused(piece.raw, TOO_LARGE, sentence)
             if isinstance(piece, Routed):
-                frame = Frame(place, delivery.received_us, piece.raw, again, trace)
+                frame = Frame(place, delivery.received_us, piece.raw, trace)
                 gathering.frames.setdefault(piece.symbol, []).append(frame)
             else:
-                gathering.asides.append(Aside(place, delivery.received_us, again, piece))
+                gathering.asides.append(Aside(place, delivery.received_us, piece))
     if gathering.deliveries:
         yield gathering
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from contextlib import suppress
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from thespian.actors import ThespianWatch

@@ -26,7 +26,7 @@ from data_manager.system.tree import EXCHANGE
 
 UNRECONCILED = 1
 SETTLE_S = 20.0  # for what was published to be stored, once the exchange is silent
-LOG_NAME, TOKEN_NAME = "data-manager.log", "api-token"  # noqa: S105  a file's name
+LOG_NAME, TOKEN_NAME = "data-manager.log", "api-token"
 
 
 class Demo:

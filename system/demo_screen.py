@@ -16,6 +16,7 @@ from data_manager.system.metrics import quantile
 from data_manager.system.settings import Settings
 
 LIVE_S, PLAIN_S = 1.0, 5.0  # between two pictures of the status
+TABLE_WIDTH = 110  # also where there is no terminal to fit into
 LATENCY = "data_manager_publish_to_stored_seconds"
 
 
@@ -70,13 +71,13 @@ class Screen:
 
     def summary(self, account: Account, published: int, carried: int, tree: Tree) -> None:
         """What became of everything that was published."""
-        table = Table("event type", *COUNTED, box=None, pad_edge=False)
-        for column in table.columns[1:]:
-            column.justify = "right"
+        table = Table("event type", box=None, pad_edge=False)
+        for name in COUNTED:
+            table.add_column(name, justify="right", no_wrap=True)
         for kind, counts in sorted(account.by_type.items()):
             table.add_row(kind, *(f"{counts[name]:,}" for name in COUNTED))
         table.add_row("total", *(f"{account.total(name):,}" for name in COUNTED))
-        self._console.print(table)
+        self._console.print(table, width=TABLE_WIDTH)
         extra = f" and {carried:,} left by an earlier run" if carried else ""
         self.say(
             f"published {published:,}{extra}, stored {account.total('stored'):,}, "

@@ -29,7 +29,6 @@ class Frame(msgspec.Struct, array_like=True, frozen=True, gc=False):
     position: int
     received_us: int  # when the server received it (JetStream), else when the router did; microseconds UTC
     raw: bytes
-    redelivered: bool = False  # FEED delivered it more than once, so another batch may hold it too
     trace: str | None = None  # a W3C traceparent
 
 

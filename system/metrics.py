@@ -7,7 +7,7 @@ counters with `_sum` and `_count`, so that everything but a gauge is a counter a
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -113,6 +113,7 @@ class Metrics:
     def __init__(self) -> None:
         self._counters: dict[Series, float] = {}
         self._gauges: dict[Series, float] = {}
+        self._histograms: dict[Series, _Histogram] = {}
 
     def inc(self, name: str, value: float = 1, **labels: str) -> None:
         """Raise a counter."""
@@ -129,30 +130,46 @@ class Metrics:
         """Count `times` observations of `value` in a histogram."""
         self.observe_all(name, ((value, times),), **labels)
 
-    def observe_all(self, name: str, observations: Sequence[tuple[float, int]], **labels: str) -> None:
+    def observe_all(self, name: str, observations: Iterable[tuple[float, int]], **labels: str) -> None:
         """Count many (value, times) in a histogram."""
-        family = FAMILIES[name]
-        assert family.kind == "histogram", name
-        counters, base = self._counters, tuple(sorted(labels.items()))
-        total, count = 0.0, 0
-        per_bucket = [0] * (len(family.buckets) + 1)
+        key = series(name, labels)
+        histogram = self._histograms.get(key)
+        if histogram is None:
+            assert FAMILIES[name].kind == "histogram", name
+            histogram = self._histograms[key] = _Histogram(FAMILIES[name].buckets)
         for value, times in observations:
-            per_bucket[bisect_left(family.buckets, value)] += times
-            total += value * times
-            count += times
-        running = 0
-        for bound, times in zip((*family.buckets, float("inf")), per_bucket, strict=True):
-            running += times
-            if running:
-                key = f"{name}_bucket", tuple(sorted((*base, ("le", bucket_label(bound)))))
-                counters[key] = counters.get(key, 0.0) + running
-        for suffix, amount in (("_sum", total), ("_count", float(count))):
-            key = f"{name}{suffix}", base
-            counters[key] = counters.get(key, 0.0) + amount
+            histogram.observe(value, times)
 
     def totals(self) -> Totals:
         """A copy that can travel."""
-        return Totals(dict(self._counters), dict(self._gauges))
+        counters = dict(self._counters)
+        for (name, labels), histogram in self._histograms.copy().items():
+            counters.update(histogram.series(name, labels))
+        return Totals(counters, dict(self._gauges))
+
+
+class _Histogram:
+    """Observations per bucket; cumulated only when they are read, which is rarer."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._times = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float, times: int) -> None:
+        """Count `times` observations of `value`."""
+        self._times[bisect_left(self._bounds, value)] += times
+        self._sum += value * times
+
+    def series(self, name: str, labels: tuple[tuple[str, str], ...]) -> Iterator[tuple[Series, float]]:
+        """Prometheus's form; buckets that nothing has reached are left out."""
+        running = 0
+        for bound, times in zip((*self._bounds, float("inf")), self._times, strict=True):
+            running += times
+            if running:
+                yield (f"{name}_bucket", tuple(sorted((*labels, ("le", bucket_label(bound)))))), float(running)
+        yield (f"{name}_sum", labels), self._sum
+        yield (f"{name}_count", labels), float(running)
 
 
 def bucket_label(bound: float) -> str:

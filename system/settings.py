@@ -28,7 +28,7 @@ from pydantic import (
 from data_manager.system.logs import redact_url
 
 EMBEDDED = "embedded"  # the NATS_URL that starts the wheel's own server
-NATS_SCHEMES = ("nats", "tls", "ws", "wss")
+NATS_SCHEMES = ("nats", "tls")  # no websockets: they need aiohttp in every process
 MAX_SLOT_S = 3600  # the longest slot of a sampled storage policy
 RESERVED_SYMBOL = "SELFTEST"  # never configurable: the router quarantines it, so a test can make a round trip
 

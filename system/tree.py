@@ -29,8 +29,6 @@ def specs_of(settings: Settings) -> tuple[ChildSpec, ...]:
         specs = (
             *specs,
             # last, and only once everybody listens: what is published before that nobody could store
-            ChildSpec(
-                name=EXCHANGE, actor="data_manager.actors.hosts.Exchange", stage=9, needs=consumers
-            ),
+            ChildSpec(name=EXCHANGE, actor="data_manager.actors.hosts.Exchange", stage=9, needs=consumers),
         )
     return specs

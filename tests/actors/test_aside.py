@@ -29,12 +29,12 @@ from tests.eventually import eventually
 FEED = 1_700_000_000_000_000_000  # an incarnation
 
 
-def skipped(place: int, redelivered: bool = False, symbol: str = "DOGEUSDT", label: str = "trade") -> Aside:
-    return Aside(place, place * 1000, redelivered, Skipped(symbol, label, b"{}"))
+def skipped(place: int, symbol: str = "DOGEUSDT", label: str = "trade") -> Aside:
+    return Aside(place, place * 1000, Skipped(symbol, label, b"{}"))
 
 
-def refused(place: int, redelivered: bool = False, label: str = "unknown") -> Aside:
-    return Aside(place, place * 1000, redelivered, Refused(label, NOT_JSON, "It is not JSON.", b"\xff"))
+def refused(place: int, label: str = "unknown") -> Aside:
+    return Aside(place, place * 1000, Refused(label, NOT_JSON, "It is not JSON.", b"\xff"))
 
 
 # -- what is written ---------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def test_a_write_holds_one_batch_the_rows_and_the_counts():
 
 
 def test_what_was_written_before_is_redelivered_and_duplicate():
-    write = write_of([skipped(4, True), skipped(5, True)], {4}, FEED, 0, 1, 0)
+    write = write_of([skipped(4), skipped(5)], {4}, FEED, 0, 1, 0)
     assert write.counts == {"trade": Counts(received=2, skipped=1, duplicate=1, redelivered=1)}
 
 
@@ -143,9 +143,9 @@ def test_a_redelivery_is_told_from_a_first_delivery_by_what_was_committed(folder
         with closing(writer_on(folder)) as writer:
             await writer.write([skipped(1), refused(2)], FEED, 0)
             await writer.write(
-                [skipped(1, True), refused(2, True), skipped(3, True), refused(4, True)], FEED, 0
+                [skipped(1), refused(2), skipped(3), refused(4)], FEED, 0
             )
-            await writer.write([skipped(1, True)], FEED + 1, 0)  # another FEED: another event
+            await writer.write([skipped(1)], FEED + 1, 0)  # another FEED: another event
 
     asyncio.run(scenario())
     by_type, _, rows = committed(folder)

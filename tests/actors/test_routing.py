@@ -358,14 +358,14 @@ def test_frames_are_grouped_by_symbol_and_know_their_position_time_and_trace():
     gathering = gather(
         delivery(5, TRADE, trace="00-trace-01"),
         delivery(6, [KLINE, TRADE]),
-        delivery(7, KLINE, redelivered=True),
+        delivery(7, KLINE),
     )
     assert gathering.frames == {
         "BTCUSDT": [
-            Frame(position(5), 50, compact(TRADE), False, "00-trace-01"),
+            Frame(position(5), 50, compact(TRADE), "00-trace-01"),
             Frame(position(6, 1), 60, compact(TRADE)),
         ],
-        "ETHUSDT": [Frame(position(6, 0), 60, compact(KLINE)), Frame(position(7), 70, compact(KLINE), True)],
+        "ETHUSDT": [Frame(position(6, 0), 60, compact(KLINE)), Frame(position(7), 70, compact(KLINE))],
     }
     assert not gathering.asides
     assert [d.sequence for d in gathering.deliveries] == [5, 6, 7]
@@ -373,12 +373,12 @@ def test_frames_are_grouped_by_symbol_and_know_their_position_time_and_trace():
 
 def test_what_is_not_routed_is_set_aside_with_its_position():
     other = {**TRADE, "s": "DOGEUSDT"}
-    gathering = gather(delivery(5, [TRADE, other, 3], redelivered=True))
+    gathering = gather(delivery(5, [TRADE, other, 3]))
     skipped = Skipped("DOGEUSDT", "trade", compact(other))
     refused = Refused(UNKNOWN, NO_SYMBOL, "The event is JSON, but no object.", b"3")
     assert gathering.asides == [
-        Aside(position(5, 1), 50, True, skipped),
-        Aside(position(5, 2), 50, True, refused),
+        Aside(position(5, 1), 50, skipped),
+        Aside(position(5, 2), 50, refused),
     ]
     assert [frame.position for frame in gathering.frames["BTCUSDT"]] == [position(5)]
 
@@ -390,11 +390,6 @@ def test_an_event_that_could_never_be_published_is_refused():
     assert [(aside.piece.reason, aside.piece.event_type) for aside in gathering.asides] == [
         (TOO_LARGE, "kline")
     ]
-
-
-def test_what_a_new_consumer_delivers_again_counts_as_redelivered():
-    gathering = gather(*(delivery(n, TRADE) for n in (4, 5, 6)), again_through=5)
-    assert [frame.redelivered for frame in gathering.frames["BTCUSDT"]] == [True, True, False]
 
 
 def test_a_trace_that_is_none_is_left_out():
@@ -461,7 +456,7 @@ def test_an_event_larger_than_a_batch_goes_alone():
 
 @pure
 @given(
-    st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**62), st.binary(max_size=300), st.booleans()))
+    st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**62), st.binary(max_size=300)))
 )
 def test_an_encoded_batch_is_never_larger_than_was_reckoned(rows):
     trace = "t" * MAX_TRACE

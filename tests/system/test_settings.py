@@ -140,7 +140,6 @@ def test_a_slot_has_a_whole_number_of_seconds_up_to_an_hour(seconds: str):
         "nats://localhost:4222",
         "tls://u:p@host",
         "host:4222",
-        "ws://h:80,wss://i:443",
         "nats://[::1]:4222",
         "embedded",
     ],
