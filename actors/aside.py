@@ -46,9 +46,7 @@ def write_of(
     refused event the store finds the outcome by its key.
     """
     write = Write(
-        batches=[
-            BatchEntry(market_seq, incarnation, routed_through, tuple(sorted(a.position for a in asides)))
-        ]
+        batches=[BatchEntry(market_seq, incarnation, routed_through, tuple(sorted(a.position for a in asides)))]
     )
     for aside in asides:
         piece, again = aside.piece, int(aside.position in seen)
@@ -128,9 +126,7 @@ class AsideWriter:
 
         def look() -> int:
             ledgers = [self._store.ledger(Symbol(symbol)) for symbol in symbols]
-            return max(
-                (ledger.routed_through for ledger in ledgers if ledger.incarnation == incarnation), default=0
-            )
+            return max((ledger.routed_through for ledger in ledgers if ledger.incarnation == incarnation), default=0)
 
         return await self._call(look)
 
@@ -152,15 +148,11 @@ class AsideWriter:
     def _commit(self, asides: Sequence[Aside], incarnation: int, routed_through: int) -> Written:
         ledger = self._store.ledger(ALL_SYMBOLS)
         seen: set[int] = set()
-        if (
-            incarnation == ledger.incarnation
-        ):  # positions rise: only one that is not above all can be a repetition
+        if incarnation == ledger.incarnation:  # positions rise: only one that is not above all can be a repetition
             again = [aside.position for aside in asides if aside.position <= ledger.last_position]
             seen = self._store.seen_positions(ALL_SYMBOLS, incarnation, again) if again else seen
         number, now = ledger.last_market_seq + 1, now_ms(self._clock)
-        return self._store.write(
-            ALL_SYMBOLS, write_of(asides, seen, incarnation, routed_through, number, now)
-        )
+        return self._store.write(ALL_SYMBOLS, write_of(asides, seen, incarnation, routed_through, number, now))
 
     def _count(self, asides: Sequence[Aside], written: Written) -> None:
         for aside in asides:
@@ -178,9 +170,7 @@ class AsideWriter:
                 self._outcome(ALL_SYMBOLS, label, "quarantined", counts.quarantined)
 
     def _outcome(self, symbol: str, label: str, outcome: str, times: int) -> None:
-        self._metrics.inc(
-            "data_manager_events_total", times, symbol=symbol, event_type=label, outcome=outcome
-        )
+        self._metrics.inc("data_manager_events_total", times, symbol=symbol, event_type=label, outcome=outcome)
 
     def _note(self, error: StoreError | None) -> None:
         """Log a change of state."""

@@ -156,9 +156,7 @@ def open_services(context: Context, catalog: StoreThread[Catalog], line: Supervi
     settings, clock = context.settings, context.clock
 
     def market() -> SqliteMarketStore:
-        return SqliteMarketStore(
-            settings.market_dir, clock=clock, timeout_s=settings.store_timeout_s, read_only=True
-        )
+        return SqliteMarketStore(settings.market_dir, clock=clock, timeout_s=settings.store_timeout_s, read_only=True)
 
     return Services(
         settings=settings,

@@ -187,9 +187,7 @@ class Gathering(msgspec.Struct, eq=False):
     events: int = 0
 
 
-def sort_out(
-    deliveries: Iterable[Delivery], known: Collection[str], *, max_event_bytes: int
-) -> Iterator[Gathering]:
+def sort_out(deliveries: Iterable[Delivery], known: Collection[str], *, max_event_bytes: int) -> Iterator[Gathering]:
     """Route every delivery: one gathering, or more where arrays bring more than MAX_EVENTS events.
 
     A larger event than `max_event_bytes` is refused, for it could never be published.

@@ -144,9 +144,7 @@ class Supervisor(Actor):
         before = child.state, child.detail
         self._totals[pong.name] = pong.totals
         self._act(
-            strategy.on_pong(
-                pong.name, pong.generation, pong.state, pong.detail, pong.lag, pong.stalled_s, now
-            ),
+            strategy.on_pong(pong.name, pong.generation, pong.state, pong.detail, pong.lag, pong.stalled_s, now),
             now,
         )
         if (child.state, child.detail) != before:
@@ -178,9 +176,7 @@ class Supervisor(Actor):
         now = now_ms(self._clock)
         span = "" if news.start_ms is None else f" between {news.start_ms} and {news.end_ms} ms"
         detail = news.detail + span
-        self._keep(
-            messages.IncidentNews(self._new_id(), "suspected_gap", news.symbol, news.reason, now, now, detail)
-        )
+        self._keep(messages.IncidentNews(self._new_id(), "suspected_gap", news.symbol, news.reason, now, now, detail))
 
     # -- actions --------------------------------------------------------------------------------------------
 
@@ -270,8 +266,7 @@ class Supervisor(Actor):
             gauges[series("data_manager_actor_up", labels)] = float(view.state == "running")
             gauges[series("data_manager_actor_parked", labels)] = float(view.state == "parked")
         restarts = {
-            series("data_manager_actor_restarts_total", {"actor": view.name}): float(view.restarts)
-            for view in views
+            series("data_manager_actor_restarts_total", {"actor": view.name}): float(view.restarts) for view in views
         }
         living = (totals.counters for totals in self._totals.values())
         return messages.Tree(

@@ -99,9 +99,7 @@ def set_aside(tree: Tree | None) -> dict[str, ActorView]:
     """The ingest actors that do not work on their symbol until somebody resumes them, by symbol."""
     actors: Iterable[ActorView] = tree.actors if tree else ()
     return {
-        view.name.removeprefix(INGEST_PREFIX): view
-        for view in actors
-        if is_ingest(view) and view.state in SET_ASIDE
+        view.name.removeprefix(INGEST_PREFIX): view for view in actors if is_ingest(view) and view.state in SET_ASIDE
     }
 
 

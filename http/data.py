@@ -145,9 +145,7 @@ class DataRoutes:
             found = market.rows(pair, record, query)
             return page_of(asked, found, lambda cap: market.count(pair, record, query, cap), older)
 
-    def _answer(
-        self, request: web.Request, asked: RangeParams, within: Span, listing: Listing[R]
-    ) -> web.Response:
+    def _answer(self, request: web.Request, asked: RangeParams, within: Span, listing: Listing[R]) -> web.Response:
         page = self._read(asked, within, listing)
         times = {"start": stamp_datetime(within.start), "end": stamp_datetime(within.end)}
         values = [listing.value(row) for row in page.rows]

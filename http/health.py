@@ -42,9 +42,7 @@ class HealthRoutes:
 
     async def root(self, request: web.Request) -> web.Response:
         """Who answers."""
-        return answer(
-            request, {"service": "petrosa-data-manager", "version": __version__, "status": "operational"}
-        )
+        return answer(request, {"service": "petrosa-data-manager", "version": __version__, "status": "operational"})
 
     async def liveness(self, request: web.Request) -> web.Response:
         """503 when the supervisor has been silent for 15 s: only a new process helps then."""

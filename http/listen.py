@@ -13,16 +13,12 @@ BACKLOG = 256  # connections the kernel holds while the application is being imp
 def bind(host: str, port: int, setting: str) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises ConfigError naming the setting."""
     try:
-        family, *_, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
         raise ConfigError(f"API_HOST {host!r} cannot be resolved: {error.strerror}") from error
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # connections of our last run may linger
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of our last run may linger
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:

@@ -69,17 +69,13 @@ def from_aiohttp(request: web.Request, refused: web.HTTPException) -> Refusal:
     return Refusal(refused.status, f"{refused.reason}.")
 
 
-def count(
-    services: Services, request: web.Request, response: web.StreamResponse, seconds: float, error: str
-) -> None:
+def count(services: Services, request: web.Request, response: web.StreamResponse, seconds: float, error: str) -> None:
     """Count one request under its route's template."""
     resource = request.match_info.route.resource
     endpoint = resource.canonical if resource is not None else UNMATCHED
     method = request.method if request.method in METHODS else "other"
     metrics = services.metrics
-    metrics.inc(
-        "data_manager_requests_total", method=method, endpoint=endpoint, status_code=str(response.status)
-    )
+    metrics.inc("data_manager_requests_total", method=method, endpoint=endpoint, status_code=str(response.status))
     metrics.observe("data_manager_request_duration_seconds", seconds, method=method, endpoint=endpoint)
     size = request.content_length or 0
     metrics.inc("data_manager_request_size_bytes", size, method=method, endpoint=endpoint)

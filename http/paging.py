@@ -50,9 +50,7 @@ class Page(NamedTuple, Generic[R]):
     more: bool  # further rows of the range follow in the direction of reading
     total: int
     total_is_lower_bound: bool
-    older_ms: int | None = (
-        None  # newest-first reading that reached the range's start: the newest row before it
-    )
+    older_ms: int | None = None  # newest-first reading that reached the range's start: the newest row before it
 
 
 def ceil_ms(moment: datetime) -> int:
@@ -70,9 +68,7 @@ def span(asked: RangeParams, now: datetime, default: timedelta) -> Span:
     end = asked.end or now
     start = max(EPOCH, end - default) if asked.start is None else asked.start
     if start >= end:
-        raise invalid_value(
-            ("query", "start"), "start must be before end, which is now by default", start.isoformat()
-        )
+        raise invalid_value(("query", "start"), "start must be before end, which is now by default", start.isoformat())
     return Span(start, end)
 
 

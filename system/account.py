@@ -23,9 +23,7 @@ class Account(msgspec.Struct, frozen=True):
     @property
     def balanced(self) -> bool:
         """Whether every event received has exactly one outcome, type by type."""
-        return all(
-            counts["received"] == sum(counts[name] for name in OUTCOMES) for counts in self.by_type.values()
-        )
+        return all(counts["received"] == sum(counts[name] for name in OUTCOMES) for counts in self.by_type.values())
 
     def total(self, name: str) -> int:
         """The sum of one count over all event types."""

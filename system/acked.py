@@ -126,9 +126,7 @@ class AckedPublisher:
     async def _publish(self, token: str, message: _Unanswered) -> None:
         message.due = self._clock.monotonic() + message.wait_s
         try:
-            await self._client.publish(
-                message.subject, message.payload, f"{self._prefix}.{token}", message.headers
-            )
+            await self._client.publish(message.subject, message.payload, f"{self._prefix}.{token}", message.headers)
         except nats.errors.OutboundBufferLimitError:  # disconnected, and enough is waiting for the socket
             self._note("NATS is away")
 

@@ -162,11 +162,7 @@ class BaseActor(Actor):
         )
         soft = self.memory_soft_mb()
         if soft is not None and memory > soft * 2**20:
-            self.tell(
-                Stopping(
-                    self.name, self.generation, f"memory {memory >> 20} MiB above its limit of {soft} MiB"
-                )
-            )
+            self.tell(Stopping(self.name, self.generation, f"memory {memory >> 20} MiB above its limit of {soft} MiB"))
             self.drain()
 
 

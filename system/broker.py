@@ -142,9 +142,7 @@ class EmbeddedBroker:
                 )
             )
         except OSError as error:
-            raise ConfigError(
-                f"the embedded nats-server cannot use its folder {self._folder}: {error}"
-            ) from error
+            raise ConfigError(f"the embedded nats-server cannot use its folder {self._folder}: {error}") from error
         return config
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
@@ -157,9 +155,7 @@ class EmbeddedBroker:
                 self._port = _port_of(ports.nats[0])
                 return
             time.sleep(POLL_S)
-        raise ConfigError(
-            f"the embedded nats-server was not ready in {START_TIMEOUT_S:g} s{self._last_words()}"
-        )
+        raise ConfigError(f"the embedded nats-server was not ready in {START_TIMEOUT_S:g} s{self._last_words()}")
 
     def _last_words(self) -> str:
         log = self._folder / "nats-server.log"

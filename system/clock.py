@@ -45,7 +45,5 @@ def iso(ms: int) -> str:
     """ISO-8601 with microseconds and an explicit `+00:00`, as every response of the service writes time."""
     seconds, milliseconds = divmod(ms, 1000)
     return (
-        datetime.fromtimestamp(seconds, UTC)
-        .replace(microsecond=milliseconds * 1000)
-        .isoformat(timespec="microseconds")
+        datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000).isoformat(timespec="microseconds")
     )

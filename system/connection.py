@@ -25,9 +25,7 @@ MAX_REASONS = 5  # why we wait is said once each, and not for ever in turns
 BACKOFF_S = (0.1, 5.0)  # first and longest pause between attempts to connect, before jitter
 PING_INTERVAL_S = 5
 MAX_OUTSTANDING_PINGS = 2  # a half-open socket is found after three intervals
-PENDING_BYTES = (
-    8 * 2**20
-)  # what may wait for the socket; beyond it publishing waits, or raises while disconnected
+PENDING_BYTES = 8 * 2**20  # what may wait for the socket; beyond it publishing waits, or raises while disconnected
 FLUSH_S = 2.0
 CLOSE_S = 3.0
 ABANDON_S = 0.5

@@ -65,9 +65,7 @@ class Screen:
         if self._live is None:
             self.say(line)
         else:
-            self._live.update(
-                Group(actor_table(tree), Text(line), Text("Ctrl-C stops.", style="dim")), refresh=True
-            )
+            self._live.update(Group(actor_table(tree), Text(line), Text("Ctrl-C stops.", style="dim")), refresh=True)
 
     def summary(self, account: Account, published: int, carried: int, tree: Tree) -> None:
         """What became of everything that was published."""
@@ -86,9 +84,7 @@ class Screen:
         )
         missing = published + carried - account.events
         if missing == 0 and account.balanced:
-            self.say(
-                "The counts reconcile: published = received - redelivered, and each event has one outcome."
-            )
+            self.say("The counts reconcile: published = received - redelivered, and each event has one outcome.")
         elif missing:
             self.say(f"The counts do not reconcile: {missing:+,} events published but not received.")
         else:
@@ -124,9 +120,7 @@ def status_line(tree: Tree, elapsed: float) -> str:
         )
         for outcome in ("stored", "duplicate", "quarantined")
     }
-    published = int(
-        sum(n for (name, _), n in tree.counters.items() if name == "data_manager_published_total")
-    )
+    published = int(sum(n for (name, _), n in tree.counters.items() if name == "data_manager_published_total"))
     return (
         f"{elapsed:5.0f} s  {running}/{len(tree.actors)} actors running  published {published:,}  "
         f"stored {outcomes['stored']:,}  duplicates {outcomes['duplicate']:,}  "

@@ -255,9 +255,7 @@ class Service:
         while now - self._broker_restarts[0] > BROKER_WITHIN_S:
             self._broker_restarts.popleft()
         if len(self._broker_restarts) > BROKER_RESTARTS:
-            raise SystemDied(
-                BROKER_DIED, "the embedded broker cannot be kept running; see its log in the data folder"
-            )
+            raise SystemDied(BROKER_DIED, "the embedded broker cannot be kept running; see its log in the data folder")
         log("broker_restarted", level=logging.WARNING, exit_code=self._broker.poll())
         self._broker.restart()
 

@@ -25,9 +25,7 @@ class _Finder:
     """Finds the one module that imports aiohttp."""
 
     @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != _IMPORTER or _HIDDEN in sys.modules:
             return None
         spec = PathFinder.find_spec(name, path, target)

@@ -22,9 +22,7 @@ MAX_LINE = 4096  # bytes with the newline; POSIX keeps pipe writes of up to PIPE
 CUT = "…"  # the end of a value that was cut to fit
 SHORT = 16  # characters; no value is cut below this
 
-_CREDENTIALS = re.compile(
-    r"(?<=://)(?:(?!://).)*@|^(?:(?!://)\S)*@", re.DOTALL
-)  # prefers too much to too little
+_CREDENTIALS = re.compile(r"(?<=://)(?:(?!://).)*@|^(?:(?!://)\S)*@", re.DOTALL)  # prefers too much to too little
 
 
 def log(event: str, level: int = logging.INFO, **fields: object) -> None:

@@ -50,39 +50,25 @@ FAMILIES: dict[str, Family] = {
         "histogram", "HTTP request duration.", ("method", "endpoint"), SECONDS
     ),
     "data_manager_request_size_bytes": Family("counter", "Bytes of request bodies.", ("method", "endpoint")),
-    "data_manager_response_size_bytes": Family(
-        "counter", "Bytes of response bodies.", ("method", "endpoint")
-    ),
+    "data_manager_response_size_bytes": Family("counter", "Bytes of response bodies.", ("method", "endpoint")),
     "data_manager_errors_total": Family("counter", "HTTP errors.", ("method", "endpoint", "error_type")),
-    "data_manager_events_total": Family(
-        "counter", "The ledger's outcomes.", ("symbol", "event_type", "outcome")
-    ),
+    "data_manager_events_total": Family("counter", "The ledger's outcomes.", ("symbol", "event_type", "outcome")),
     "data_manager_publish_to_stored_seconds": Family(
         "histogram", "From the server receiving an event to its commit.", (), LATENCY
     ),
     "data_manager_ingest_lag_batches": Family("gauge", "MARKET batches waiting.", ("symbol",)),
     "data_manager_router_lag_messages": Family("gauge", "FEED messages waiting."),
-    "data_manager_feed_headroom_seconds": Family(
-        "gauge", "How long an outage FEED can hold at the present rate."
-    ),
+    "data_manager_feed_headroom_seconds": Family("gauge", "How long an outage FEED can hold at the present rate."),
     "data_manager_router_batches_total": Family("counter", "Batches published to MARKET."),
-    "data_manager_suspected_gaps_total": Family(
-        "counter", "Ranges that may be missing.", ("symbol", "reason")
-    ),
+    "data_manager_suspected_gaps_total": Family("counter", "Ranges that may be missing.", ("symbol", "reason")),
     "data_manager_depth_updates_total": Family("counter", "Diff depth updates seen.", ("symbol", "chain")),
-    "data_manager_candles_derived_total": Family(
-        "counter", "Bars derived or rolled up.", ("symbol", "timeframe")
-    ),
+    "data_manager_candles_derived_total": Family("counter", "Bars derived or rolled up.", ("symbol", "timeframe")),
     "data_manager_actor_up": Family("gauge", "1 while the actor answers its heartbeat.", ("actor",)),
     "data_manager_actor_restarts_total": Family("counter", "Restarts since the process started.", ("actor",)),
-    "data_manager_actor_parked": Family(
-        "gauge", "1 while the actor's restart budget is exhausted.", ("actor",)
-    ),
+    "data_manager_actor_parked": Family("gauge", "1 while the actor's restart budget is exhausted.", ("actor",)),
     "data_manager_actor_memory_bytes": Family("gauge", "Resident memory.", ("actor",)),
     "data_manager_dead_letters_total": Family("counter", "Actor messages whose receiver was gone."),
-    "data_manager_published_total": Family(
-        "counter", "Events the simulated exchange published.", ("event_type",)
-    ),
+    "data_manager_published_total": Family("counter", "Events the simulated exchange published.", ("event_type",)),
 }
 
 

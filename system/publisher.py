@@ -56,9 +56,7 @@ class FeedPublisher:
         except ServiceUnavailableError:
             self.captured = False
         except (nats.errors.Error, OSError) as error:
-            raise FeedError(
-                f"NATS did not say whether a stream captures {self._subject} ({error})"
-            ) from error
+            raise FeedError(f"NATS did not say whether a stream captures {self._subject} ({error})") from error
         await self._acked.open()
         self._probes = await self._client.subscribe(self._client.new_inbox(), cb=self._on_probed)
 

@@ -164,9 +164,7 @@ class PullConsumer:
         while self._buffer.error is None:
             await asyncio.sleep(TICK_S)
             if self._client.is_closed:
-                self._buffer.fail(
-                    FeedError(f"NATS closed the connection for good ({self._client.last_error})")
-                )
+                self._buffer.fail(FeedError(f"NATS closed the connection for good ({self._client.last_error})"))
             elif self._client.is_connected and not self._stopping:
                 await self._mend()
 

@@ -228,8 +228,6 @@ async def _publish(line: Line, publisher: FeedPublisher) -> None:
 
 async def _drain(publisher: FeedPublisher) -> None:
     if not await publisher.drain(DRAIN_S):
-        raise FeedError(
-            f"NATS has acknowledged {publisher.published} events; the rest had no answer in {DRAIN_S:g} s"
-        )
+        raise FeedError(f"NATS has acknowledged {publisher.published} events; the rest had no answer in {DRAIN_S:g} s")
     if publisher.refused:
         raise FeedError(f"the stream had no room for {publisher.refused} of the events")

@@ -59,9 +59,7 @@ class StoragePolicy(BaseModel):
             return cls(mode=mode)  # type: ignore[arg-type]
         if mode == "sampled" and re.fullmatch("[0-9]{1,4}", seconds) and 0 < int(seconds) <= MAX_SLOT_S:
             return cls(mode="sampled", seconds=int(seconds))
-        raise ValueError(
-            f"{text!r} is no storage policy: write full, off or sampled:SECONDS, at most {MAX_SLOT_S}"
-        )
+        raise ValueError(f"{text!r} is no storage policy: write full, off or sampled:SECONDS, at most {MAX_SLOT_S}")
 
     @property
     def slot_ms(self) -> int:
@@ -96,9 +94,7 @@ def check_symbols(names: tuple[str, ...]) -> tuple[str, ...]:
     if wrong:
         upper = ",".join(name.upper() for name in names)
         hint = f"; did you mean {upper}" if all(is_symbol(name.upper()) for name in names) else ""
-        raise ValueError(
-            f"{', '.join(wrong)} cannot be a symbol: use 2 to 20 upper-case letters, digits or '_'{hint}"
-        )
+        raise ValueError(f"{', '.join(wrong)} cannot be a symbol: use 2 to 20 upper-case letters, digits or '_'{hint}")
     if not names:
         raise ValueError("no symbol is left: name at least one, for example BTCUSDT")
     return names
@@ -110,9 +106,7 @@ def check_nats_url(text: str) -> str:
         full = server.strip() if "://" in server else f"nats://{server.strip()}"
         try:
             url = urlsplit(full)
-            good = (
-                url.scheme in NATS_SCHEMES and url.hostname and url.port != 0 and not re.search(r"\s", full)
-            )
+            good = url.scheme in NATS_SCHEMES and url.hostname and url.port != 0 and not re.search(r"\s", full)
         except ValueError:  # the port is no number, or none of 0-65535; a bracket of IPv6 is missing
             good = False
         if not good:
@@ -159,9 +153,7 @@ class Settings(BaseModel):
     stream_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "data_manager"
     feed_max_bytes: Annotated[int, Field(gt=0)] = 2 * 2**30
     feed_max_age_s: Seconds = 86_400
-    market_max_batches: Annotated[int, Field(gt=0)] = (
-        20_000  # per symbol; beyond it a symbol's events are not routed
-    )
+    market_max_batches: Annotated[int, Field(gt=0)] = 20_000  # per symbol; beyond it a symbol's events are not routed
     # the embedded broker's; `always` survives power loss and costs 10x
     nats_sync_interval: Annotated[str, Field(pattern=r"^(always|[1-9][0-9]*(ms|s|m))$")] = "10s"
 
@@ -216,17 +208,13 @@ class Settings(BaseModel):
     def _check_pairs(self) -> Self:
         """Settings that are good alone and wrong together."""
         if self.heartbeat_miss_s <= self.heartbeat_s:
-            raise ValueError(
-                "HEARTBEAT_MISS_S must be greater than HEARTBEAT_S, or every actor is taken for hung"
-            )
+            raise ValueError("HEARTBEAT_MISS_S must be greater than HEARTBEAT_S, or every actor is taken for hung")
         if self.restart_backoff_cap_s < self.restart_backoff_s:
             raise ValueError("RESTART_BACKOFF_CAP_S must not be less than RESTART_BACKOFF_S")
         if self.ingest_memory_hard_mb < self.ingest_memory_soft_mb:
             raise ValueError("INGEST_MEMORY_HARD_MB must not be less than INGEST_MEMORY_SOFT_MB")
         if self.api_port and self.api_port == self.metrics_port:
-            raise ValueError(
-                f"API_PORT and METRICS_PORT are both {self.api_port}: give each its own, or 0 for any"
-            )
+            raise ValueError(f"API_PORT and METRICS_PORT are both {self.api_port}: give each its own, or 0 for any")
         if (self.nats_cert_file is None) != (self.nats_key_file is None):
             raise ValueError("NATS_CERT_FILE and NATS_KEY_FILE belong together: set both or neither")
         return self

@@ -154,9 +154,7 @@ def read_yaml(path: Traversable) -> dict[str, object]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _TextLoader)  # noqa: S506  (makes only text)
     except OSError as error:
-        raise ConfigError(
-            f"cannot be read, {error.strerror}: check --config and {environment.CONFIG_FILE}"
-        ) from error
+        raise ConfigError(f"cannot be read, {error.strerror}: check --config and {environment.CONFIG_FILE}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"is not UTF-8 text: {error.reason} at byte {error.start}") from error
     except yaml.MarkedYAMLError as error:
@@ -178,9 +176,7 @@ class _TextLoader(yaml.BaseLoader):
         seen: set[object] = set()
         for key, _ in node.value:
             if str(key.value).lower() in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value} is given twice", key.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
             seen.add(str(key.value).lower())
         return super().construct_mapping(node, deep)
 

@@ -130,9 +130,7 @@ class Child:
         self.announced_cause: str | None = None  # why it is about to die, when somebody knows
         self.fatal = False  # ... and that no restart would help
         self.after_stop = State.STOPPED  # what an asked-for exit leads to; PENDING means start again
-        self.deadline = (
-            0.0  # of the present state: start time-out, last answer, back-off, probe, stop time-out
-        )
+        self.deadline = 0.0  # of the present state: start time-out, last answer, back-off, probe, stop time-out
         self.failures: deque[float] = deque()
         self.streak = 0  # failures since it was last healthy: the exponent of the back-off
         self.probing = False  # started from the parking place: one failure parks it again

@@ -64,9 +64,7 @@ async def has_jetstream(client: Client) -> bool:
             return False
         raise FeedError(f"JetStream is not ready: {error.description}") from error
     except (nats.errors.Error, OSError) as error:
-        raise FeedError(
-            f"NATS did not say within {PROBE_S:g} s whether it has JetStream ({error})"
-        ) from error
+        raise FeedError(f"NATS did not say within {PROBE_S:g} s whether it has JetStream ({error})") from error
     return True
 
 
@@ -81,9 +79,7 @@ async def resolve_delivery(client: Client, settings: Settings) -> Delivery:
     if await has_jetstream(client):
         return Delivery.JETSTREAM
     if settings.delivery is Delivery.JETSTREAM:
-        raise FeedError(
-            "DELIVERY=jetstream, but NATS has no JetStream: enable it there, or set DELIVERY=core"
-        )
+        raise FeedError("DELIVERY=jetstream, but NATS has no JetStream: enable it there, or set DELIVERY=core")
     return Delivery.CORE
 
 
@@ -102,9 +98,7 @@ async def ensure_feed(js: JetStreamContext, settings: Settings) -> FeedStream:
     )
     with _refusals(f"stream {wanted.name}"):
         name = await capturing_stream(js, subject) or settings.feed_stream
-        info = (
-            await _ensure_stream(js, wanted) if name == settings.feed_stream else await js.stream_info(name)
-        )
+        info = await _ensure_stream(js, wanted) if name == settings.feed_stream else await js.stream_info(name)
     state, config = info.state, info.config
     return FeedStream(
         name=name,
@@ -246,8 +240,7 @@ def _refusals(what: str) -> Iterator[None]:
         if error.err_code in _NO_STORAGE:
             advice = ": give JetStream more storage (max_file_store), or lower FEED_MAX_BYTES"
         raise FeedError(
-            f"NATS refuses {what}: {error.description or 'JetStream is not there'} "
-            f"(error {error.err_code}){advice}"
+            f"NATS refuses {what}: {error.description or 'JetStream is not there'} (error {error.err_code}){advice}"
         ) from error
     except (nats.errors.Error, OSError) as error:
         raise FeedError(f"NATS gave no answer about {what} ({error})") from error

@@ -62,9 +62,7 @@ def stored(service: RunningService) -> dict[str, int]:
     return dict(counts)
 
 
-def test_a_recording_is_stored_exactly_once_however_often_it_is_replayed(
-    tmp_path: Path, recording: Path
-) -> None:
+def test_a_recording_is_stored_exactly_once_however_often_it_is_replayed(tmp_path: Path, recording: Path) -> None:
     with (
         NatsServer(tmp_path / "nats") as nats,
         RunningService(tmp_path, nats.url, ",".join(NAMES)) as service,
@@ -108,18 +106,14 @@ def assert_http_gives_the_recording_back(service: RunningService, recording: Pat
     events = [json.loads(line)["data"] for line in recording.read_text().splitlines()]
     for name in NAMES:
         sent = [(e["a"], e["p"], e["q"]) for e in events if e["e"] == "aggTrade" and e["s"] == name]
-        status, body = service.get(
-            "/data/trades", pair=name, start=OPEN_MS, end=OPEN_MS + 120_000, limit=1000
-        )
+        status, body = service.get("/data/trades", pair=name, start=OPEN_MS, end=OPEN_MS + 120_000, limit=1000)
         assert status == 200
         assert [(row["trade_id"], row["price"], row["quantity"]) for row in body["values"]] == sorted(sent)
         assert body["data"] == body["values"]
         closed = next(e["k"] for e in events if e["e"] == "kline" and e["s"] == name and e["k"]["x"])
         _, body = service.get("/data/candles", pair=name, period="1m", start=OPEN_MS, end=CLOSE_MS)
         (bar,) = body["values"]
-        assert [bar[key] for key in ("open", "high", "low", "close", "volume")] == [
-            closed[k] for k in "ohlcv"
-        ]
+        assert [bar[key] for key in ("open", "high", "low", "close", "volume")] == [closed[k] for k in "ohlcv"]
         assert bar["timestamp"] == "2021-07-22T22:25:00.000000+00:00"
 
 
@@ -189,9 +183,7 @@ def test_every_malformed_message_is_quarantined_with_its_bytes_and_its_neighbour
         publish(nats.url, *mixed)
         service.wait(lambda: service.events(SYMBOL) == len(mixed))
         kept = {
-            row.raw: (symbol, row.reason)
-            for symbol in ("_all", SYMBOL)
-            for row in service.rows(symbol, Quarantined)
+            row.raw: (symbol, row.reason) for symbol in ("_all", SYMBOL) for row in service.rows(symbol, Quarantined)
         }
         assert kept == MALFORMED
         assert [row.trade_id for row in service.rows(SYMBOL, Trade)] == list(range(1, len(good) + 1))

@@ -18,8 +18,7 @@ START_ONLY = (
 )  # main reads settings and flags; actors are handed them
 
 INGEST = [
-    f"data_manager.actors.ingest.{module.name}"
-    for module in pkgutil.iter_modules(data_manager.actors.ingest.__path__)
+    f"data_manager.actors.ingest.{module.name}" for module in pkgutil.iter_modules(data_manager.actors.ingest.__path__)
 ]
 
 

@@ -92,10 +92,7 @@ class Feed:
         events = [event for one in listed for make in self._makers for event in make(one, start_ms, end_ms)]
         events.sort(key=_event_time)
         stamp = timestamp(now_us)
-        return [
-            Due(_event_time(event), str(event["e"]), wire.envelope(event, stamp, self._rng))
-            for event in events
-        ]
+        return [Due(_event_time(event), str(event["e"]), wire.envelope(event, stamp, self._rng)) for event in events]
 
     def warm_up(self, now_ms: int) -> Iterator[str]:
         """Compute each symbol's past day, which its first ticker needs: 0.1 s a symbol, one per step."""

@@ -39,9 +39,7 @@ class ExchangeWorker:
         self._feed = Feed(market, settings.supported_pairs, cadence, context.rng, types)
         self._context = context
         self._connection = Connection(settings, context.name, context.clock)
-        self._through: int | None = (
-            None  # everything due before this moment was published; None: start at now
-        )
+        self._through: int | None = None  # everything due before this moment was published; None: start at now
         self._busy: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -49,9 +47,7 @@ class ExchangeWorker:
         settings = self._context.settings
         if not await self._connection.open(stop):
             return
-        publisher = FeedPublisher(
-            self._connection.client, settings.nats_consumer_subject, self._context.clock
-        )
+        publisher = FeedPublisher(self._connection.client, settings.nats_consumer_subject, self._context.clock)
         try:
             if await self._set_up(publisher, stop):
                 await self._publish_until(stop, publisher)
@@ -91,9 +87,7 @@ class ExchangeWorker:
     async def _open(self, publisher: FeedPublisher) -> None:
         client, settings = self._connection.client, self._context.settings
         if await resolve_delivery(client, settings) is Delivery.JETSTREAM:
-            await ensure_feed(
-                client.jetstream(), settings
-            )  # else what we publish before the router is up is lost
+            await ensure_feed(client.jetstream(), settings)  # else what we publish before the router is up is lost
         await publisher.open()
 
     async def _publish_until(self, stop: asyncio.Event, publisher: FeedPublisher) -> None:

@@ -168,9 +168,7 @@ class Bars:
         else:
             del self._tallies[minute]
 
-    def _derive_minute(
-        self, bars: dict[BarKey, Candle], minute: int, around: Neighbours, now_ms: int
-    ) -> None:
+    def _derive_minute(self, bars: dict[BarKey, Candle], minute: int, around: Neighbours, now_ms: int) -> None:
         wait_s = SETTLE_S
         if self._incomplete and self._incomplete.minute == minute:
             wait_s, self._incomplete = 2 * self._incomplete.wait_s, None
@@ -191,11 +189,7 @@ class Bars:
     def _incomplete_beside(self, around: Neighbours) -> set[int]:
         """The nearest minutes with trades whose bars are incomplete and that are not dirty anyway."""
         beside = {minute for minute in _beside(around) if minute is not None}
-        return {
-            minute
-            for minute in beside - self._dirty.keys()
-            if (bar := self._stored(minute)) and not bar.complete
-        }
+        return {minute for minute in beside - self._dirty.keys() if (bar := self._stored(minute)) and not bar.complete}
 
     def _stored(self, minute: int) -> Candle | None:
         bars = self._candles("1m", minute, minute + MINUTE_MS)

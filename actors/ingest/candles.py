@@ -211,9 +211,7 @@ def _unbroken(trades: Sequence[Trade], neighbours: Neighbours) -> bool:
         return False
     reached, end = bounds
     around = [*trades, *(trade for trade in neighbours if trade)]
-    aggregates = sorted(
-        (trade for trade in around if trade.kind == AGGREGATE), key=lambda trade: trade.trade_id
-    )
+    aggregates = sorted((trade for trade in around if trade.kind == AGGREGATE), key=lambda trade: trade.trade_id)
     spans = [(trade.first_id, trade.last_id) for trade in around]
     spans += [
         (left.last_id + 1, right.first_id - 1)  # the exchange's own
@@ -250,8 +248,7 @@ def _none_missing(children: Sequence[Candle], timeframe: str, open_time: int) ->
     opens = first.open_time == open_time or first.source == Source.TRADES
     closes = last.open_time + step == open_time + TIMEFRAMES[timeframe] or last.source == Source.TRADES
     meet = all(
-        right.open_time == left.open_time + step
-        or (left.last_id is not None and right.first_id == left.last_id + 1)
+        right.open_time == left.open_time + step or (left.last_id is not None and right.first_id == left.last_id + 1)
         for left, right in pairwise(children)
     )
     return opens and closes and meet

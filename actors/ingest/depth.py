@@ -18,9 +18,7 @@ from data_manager.storage.records import Levels
 MAX_LEVELS = 20  # of a partial book's side
 SIZES = (5, 10, 20)  # of the partial books that Binance offers
 
-GRACE_MS = (
-    2000  # how long a missing link may come late: five publishers share one queue and overtake each other
-)
+GRACE_MS = 2000  # how long a missing link may come late: five publishers share one queue and overtake each other
 MAX_WAITING = 256  # updates that wait for a link: 25 s of a 100 ms stream
 
 _depth_stream = re.compile(r"@depth([0-9]*)(?:@|$)", re.IGNORECASE).search

@@ -115,9 +115,7 @@ class Decoder:
             return self._snapshot(event.time_ms, event.final_id, event.bids, event.asks, origin)
         previous_id = event.first_id - 1 if event.previous_id is None else event.previous_id
         if previous_id >= event.final_id:
-            raise DataError(
-                BAD_SHAPE, f"The depth update ends at id {event.final_id}, but follows id {previous_id}."
-            )
+            raise DataError(BAD_SHAPE, f"The depth update ends at id {event.final_id}, but follows id {previous_id}.")
         return Decoded("depthUpdate", DIFF_DEPTH, update=Update(previous_id, event.final_id))
 
     def _partial_book(self, event: wire.PartialBook, _stream: str, origin: Origin) -> Decoded:
@@ -147,9 +145,7 @@ class Decoder:
         return Decoded("kline", Event("kline", rows.bar(event, origin), keep_first=False))
 
     def _funding_rate(self, event: wire.FundingRate, _stream: str, origin: Origin) -> Decoded:
-        return Decoded(
-            "fundingRate", Event("fundingRate", rows.funding_rate(event, origin), keep_first=False)
-        )
+        return Decoded("fundingRate", Event("fundingRate", rows.funding_rate(event, origin), keep_first=False))
 
     def _force_order(self, event: wire.ForceOrder, _stream: str, origin: Origin) -> Decoded:
         outcome = _outcome("forceOrder", rows.liquidation(event, origin), self._force_order_policy)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -31,10 +31,6 @@ from data_manager.system.settings import Settings
 ATTEMPTS = 3  # at an event whose processing raises, before it is quarantined
 PROCESSING, STORE_REFUSES = "processing", "store_refuses"  # reasons, beside those of quarantine.py
 
-_RECEIVED = Counts(received=1)
-_REDELIVERED = Counts(received=1, redelivered=1)
-_SKIPPED = Counts(skipped=1)
-
 
 class Report(msgspec.Struct):
     """What one call did, for metrics and for whoever suspects gaps."""
@@ -51,10 +47,21 @@ class _Unpacked(msgspec.Struct):
     """The frames of some deliveries, decoded and sorted by what becomes of them."""
 
     write: Write
+    events: list[Event] = []
     frames: dict[int, frames.Frame] = {}  # by position
-    waits: list[int] = []  # receive times in µs
     fundings: list[Funding] = []
+    received: Counter[str] = msgspec.field(default_factory=Counter)  # by event type, as the next two
+    redelivered: Counter[str] = msgspec.field(default_factory=Counter)
+    skipped: Counter[str] = msgspec.field(default_factory=Counter)
     report: Report = msgspec.field(default_factory=Report)
+
+    def counts(self, conflated: dict[str, Counts]) -> dict[str, Counts]:
+        """What is known of the ledger's delta before the store has spoken."""
+        return {
+            label: Counts(received=times, redelivered=self.redelivered[label], skipped=self.skipped[label])
+            + conflated.get(label, Counts())
+            for label, times in self.received.items()
+        }
 
 
 class Ingestion:
@@ -79,7 +86,7 @@ class Ingestion:
         unpacked = self._unpack(deliveries)
         self._write(unpacked)
         report = unpacked.report
-        report.waits_ms = self._waits(unpacked.waits)
+        report.waits_ms = self._waits(frame.received_us for frame in unpacked.frames.values())
         self._derive(report)
         self._stale = False
         return report
@@ -106,34 +113,30 @@ class Ingestion:
     def _unpack(self, deliveries: Sequence[Delivery]) -> _Unpacked:
         now = now_ms(self._clock)
         unpacked = _Unpacked(Write())
-        events: list[Event] = []
         here: set[int] = set()  # positions that came earlier in this call
-        counts: Counter[tuple[str, Counts]] = Counter()
         for delivery in deliveries:
-            batch = _batch_of(delivery)
+            batch = _batch_of(delivery, self._incarnation)
             if batch.incarnation != self._incarnation:  # positions start anew
                 self._incarnation, self._newest = batch.incarnation, -1
                 here.clear()
             seen = self._seen(batch, here)
-            positions = []
             for frame in batch.frames:
                 decoded = self._decode(frame, delivery.sequence, now)
-                again = frame.position in seen
-                counts[decoded.event_type, _REDELIVERED if again else _RECEIVED] += 1
-                positions.append(frame.position)
+                unpacked.received[decoded.event_type] += 1
                 unpacked.frames[frame.position] = frame
-                unpacked.waits.append(frame.received_us)
-                self._sort(unpacked, events, counts, decoded, frame, batch.incarnation, now)
+                if isinstance(decoded.outcome, Event):
+                    unpacked.events.append(decoded.outcome)
+                if not isinstance(decoded.outcome, Event) or decoded.book is not None or decoded.funding is not None:
+                    self._note(unpacked, decoded, frame, now)
+                if seen and frame.position in seen:
+                    unpacked.redelivered[decoded.event_type] += 1
+            positions = tuple(sorted(frame.position for frame in batch.frames))
             here.update(positions)
             if batch.incarnation:
-                unpacked.write.batches.append(
-                    BatchEntry(
-                        delivery.sequence, batch.incarnation, batch.routed_through, tuple(sorted(positions))
-                    )
-                )
-        kept, conflated = conflate(events)
-        unpacked.write.events = kept
-        unpacked.write.counts = _added(conflated, counts)
+                entry = BatchEntry(delivery.sequence, batch.incarnation, batch.routed_through, positions)
+                unpacked.write.batches.append(entry)
+        unpacked.write.events, conflated = conflate(unpacked.events)
+        unpacked.write.counts = unpacked.counts(conflated)
         unpacked.write.side = list(self._predictions.worth_writing(unpacked.fundings))
         return unpacked
 
@@ -147,33 +150,23 @@ class Ingestion:
                 log("event_failed", logging.WARNING, position=frame.position, attempt=attempt, cause=sentence)
         return Decoded(UNKNOWN, Quarantine(PROCESSING, f"{ATTEMPTS} attempts failed; the last: {sentence}"))
 
-    def _sort(
-        self,
-        unpacked: _Unpacked,
-        events: list[Event],
-        counts: Counter[tuple[str, Counts]],
-        decoded: Decoded,
-        frame: frames.Frame,
-        incarnation: int,
-        now: int,
-    ) -> None:
-        outcome = decoded.outcome
-        if isinstance(outcome, Event):
-            events.append(outcome)
-        elif isinstance(outcome, Skipped):
-            counts[decoded.event_type, _SKIPPED] += 1
-        else:
-            row = quarantined(frame, incarnation, decoded.event_type, outcome, now)
-            events.append(Event(decoded.event_type, row))
-            unpacked.report.failures.append((decoded.event_type, outcome.reason))
+    def _note(self, unpacked: _Unpacked, decoded: Decoded, frame: frames.Frame, now: int) -> None:
+        """Everything about a frame but the row it becomes."""
+        outcome, label = decoded.outcome, decoded.event_type
+        if isinstance(outcome, Skipped):
+            unpacked.skipped[label] += 1
+        elif isinstance(outcome, Quarantine):
+            row = quarantined(frame, self._incarnation, label, outcome, now)
+            unpacked.events.append(Event(label, row))
+            unpacked.report.failures.append((label, outcome.reason))
         if decoded.book is not None:
             unpacked.write.book = _newer(unpacked.write.book, decoded.book)
         if decoded.funding is not None:
             unpacked.fundings.append(decoded.funding)
         if decoded.update is not None:
-            unpacked.report.depth_updates += 1
             received_ms = frame.received_us // 1000
             self._backlog_ms = now - received_ms
+            unpacked.report.depth_updates += 1
             unpacked.report.breaks += self._chain.observe(decoded.update, received_ms)
 
     def _seen(self, batch: frames.Batch, here: set[int]) -> set[int]:
@@ -192,9 +185,7 @@ class Ingestion:
 
     def _write(self, unpacked: _Unpacked) -> None:
         write = unpacked.write
-        closed = [
-            (e.record.timeframe, e.record.open_time) for e in write.events if isinstance(e.record, Candle)
-        ]
+        closed = [(e.record.timeframe, e.record.open_time) for e in write.events if isinstance(e.record, Candle)]
         trades = [event.record for event in write.events if isinstance(event.record, Trade)]
         write.dirty_minutes = self._bars.before_write(trades, closed)
         written = self._write_or_quarantine(unpacked)
@@ -228,26 +219,19 @@ class Ingestion:
             for bar in bars:
                 report.derived[bar.timeframe] = report.derived.get(bar.timeframe, 0) + 1
 
-    def _waits(self, received: list[int]) -> dict[int, int]:
+    def _waits(self, received: Iterable[int]) -> dict[int, int]:
         now = self._clock.now_us()
         return Counter((now - at) // 1000 for at in received)
 
 
-def _batch_of(delivery: Delivery) -> frames.Batch:
+def _batch_of(delivery: Delivery, incarnation: int) -> frames.Batch:
     """The batch; whatever else is published on the subject becomes one frame, which the decoder will refuse."""
     try:
         return frames.decode(delivery.payload)
     except msgspec.DecodeError:
         # a negative position: no router gives one, and the MARKET sequence makes it unique
-        return frames.Batch(0, 0, [frames.Frame(-delivery.sequence, delivery.received_us, delivery.payload)])
-
-
-def _added(conflated: dict[str, Counts], counted: Counter[tuple[str, Counts]]) -> dict[str, Counts]:
-    sums = dict(conflated)
-    for (event_type, unit), times in counted.items():
-        amounts = Counts(*(amount * times for amount in msgspec.structs.astuple(unit)))
-        sums[event_type] = sums.get(event_type, Counts()) + amounts
-    return sums
+        frame = frames.Frame(-delivery.sequence, delivery.received_us, delivery.payload)
+        return frames.Batch(incarnation, 0, [frame])
 
 
 def _newer(book: Depth | None, other: Depth) -> Depth:

@@ -32,9 +32,7 @@ _all_signed = re.compile(f"(?:-?+{_PLAIN} )*+").fullmatch
 _POSITIVE_RULE = (
     f"a decimal above zero with at most {TRADE_WHOLE} digits before the point and {TRADE_FRACTION} after it"
 )
-_PLAIN_RULE = (
-    f"a plain decimal with at most {PLAIN_WHOLE} digits before the point and {PLAIN_FRACTION} after it"
-)
+_PLAIN_RULE = f"a plain decimal with at most {PLAIN_WHOLE} digits before the point and {PLAIN_FRACTION} after it"
 _SIGNED_RULE = f"{_PLAIN_RULE} (a minus sign is allowed)"
 
 

@@ -34,9 +34,7 @@ class Quarantine(msgspec.Struct, frozen=True, gc=False):
     sentence: str
 
 
-def quarantined(
-    frame: Frame, incarnation: int, event_type: str, error: Quarantine, now_ms: int
-) -> Quarantined:
+def quarantined(frame: Frame, incarnation: int, event_type: str, error: Quarantine, now_ms: int) -> Quarantined:
     """The row that keeps the frame's bytes; `incarnation` is its batch's, `event_type` its ledger label."""
     return Quarantined(
         incarnation=incarnation,

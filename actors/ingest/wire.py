@@ -187,15 +187,4 @@ class PartialBook(msgspec.Struct, frozen=True, gc=False):
     asks: Levels
 
 
-Typed = (
-    Trade
-    | AggTrade
-    | Ticker
-    | MiniTicker
-    | DepthUpdate
-    | BookTicker
-    | MarkPrice
-    | Kline
-    | FundingRate
-    | ForceOrder
-)
+Typed = Trade | AggTrade | Ticker | MiniTicker | DepthUpdate | BookTicker | MarkPrice | Kline | FundingRate | ForceOrder

@@ -138,9 +138,7 @@ class IngestWorker:
             if self._context.generation > 1:
                 self._suspect("restart", "events between the two processes were not delivered (core NATS)")
         else:
-            source = JetStreamSource(
-                client, self._bind, window=WINDOW, clock=self._clock, on_rebound=self._rebound
-            )
+            source = JetStreamSource(client, self._bind, window=WINDOW, clock=self._clock, on_rebound=self._rebound)
         await source.open()
         return source
 

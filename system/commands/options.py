@@ -34,15 +34,11 @@ Assign = Annotated[
 ]
 ApiPort = Annotated[str | None, typer.Option("--api-port", metavar="PORT", help="Port of API and dashboard.")]
 MetricsPort = Annotated[str | None, typer.Option("--metrics-port", metavar="PORT", help="Port of /metrics.")]
-DataDir = Annotated[
-    str | None, typer.Option("--data-dir", metavar="FOLDER", help="Where all data is stored.")
-]
+DataDir = Annotated[str | None, typer.Option("--data-dir", metavar="FOLDER", help="Where all data is stored.")]
 NatsUrl = Annotated[
     str | None, typer.Option("--nats", metavar="URL", help="NATS server, or `embedded` to start one here.")
 ]
-LogLevel = Annotated[
-    str | None, typer.Option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR.")
-]
+LogLevel = Annotated[str | None, typer.Option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR.")]
 
 
 def load_settings(config: Path | None, assign: list[str] | None, **flags: str | None) -> Loaded:

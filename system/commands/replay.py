@@ -21,9 +21,7 @@ TELL_EVERY_S = 5.0  # between lines of progress where there is no terminal
 
 
 def replay(
-    recording: Annotated[
-        Path, typer.Argument(metavar="FILE", help="NDJSON, one message a line; may be .gz.")
-    ],
+    recording: Annotated[Path, typer.Argument(metavar="FILE", help="NDJSON, one message a line; may be .gz.")],
     rate: Annotated[float | None, typer.Option(metavar="N", help="Events a second.")] = None,
     speed: Annotated[
         float | None, typer.Option(metavar="X", help="By event time, X times as fast as it happened.")
@@ -59,10 +57,7 @@ def summary(done: Replayed, subject: str) -> str:
     """What was published, how fast, and whether anything keeps it."""
     per_second = done.published / done.seconds if done.seconds else 0
     kept = "captured by a stream" if done.captured else "no stream captured them: only who listened has them"
-    return (
-        f"{done.published} events published on {subject} in {done.seconds:.1f} s, "
-        f"{per_second:.0f} a second; {kept}."
-    )
+    return f"{done.published} events published on {subject} in {done.seconds:.1f} s, {per_second:.0f} a second; {kept}."
 
 
 @contextmanager

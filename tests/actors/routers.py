@@ -65,9 +65,7 @@ class Router:
         self.sent: list[Message] = []
         clock = SystemClock()
         store = SqliteMarketStore(settings.market_dir, clock=clock, timeout_s=settings.store_timeout_s)
-        context = Context(
-            "router", 1, None, settings, clock, random.Random(1), self.metrics, self.sent.append
-        )
+        context = Context("router", 1, None, settings, clock, random.Random(1), self.metrics, self.sent.append)
         self.worker = RouterWorker(context, store)
         self._stop = asyncio.Event()
 

@@ -142,9 +142,7 @@ def test_a_redelivery_is_told_from_a_first_delivery_by_what_was_committed(folder
     async def scenario():
         with closing(writer_on(folder)) as writer:
             await writer.write([skipped(1), refused(2)], FEED, 0)
-            await writer.write(
-                [skipped(1), refused(2), skipped(3), refused(4)], FEED, 0
-            )
+            await writer.write([skipped(1), refused(2), skipped(3), refused(4)], FEED, 0)
             await writer.write([skipped(1)], FEED + 1, 0)  # another FEED: another event
 
     asyncio.run(scenario())

@@ -100,9 +100,7 @@ def test_after_a_restart_the_ledgers_tell_where_a_deleted_consumer_goes_on(serve
     def note(incarnation: int, routed_through: int) -> None:
         """What ingest stores with a batch."""
         store = SqliteMarketStore(settings.market_dir, clock=SystemClock())
-        store.write(
-            Symbol("ETHUSDT"), Write(batches=[BatchEntry(1, incarnation, routed_through, (position(1),))])
-        )
+        store.write(Symbol("ETHUSDT"), Write(batches=[BatchEntry(1, incarnation, routed_through, (position(1),))]))
         store.close()
 
     asyncio.run(scenario())

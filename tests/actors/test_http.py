@@ -119,9 +119,7 @@ def test_a_command_goes_up_and_its_answer_comes_back(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_a_command_nobody_answers_times_out_and_makes_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_nobody_answers_times_out_and_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "COMMAND_S", 0.2)
     monkeypatch.setattr(http, "MAX_COMMANDS", 2)
 
@@ -192,9 +190,7 @@ def test_a_bug_in_keeping_incidents_ends_the_worker(tmp_path: Path, monkeypatch:
     asyncio.run(run())
 
 
-def test_a_catalog_that_hangs_does_not_hold_up_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_catalog_that_hangs_does_not_hold_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in ("http.app.STOP_S", "http.store_thread.CLOSE_S", "actors.http.LAST_FLUSH_S"):
         monkeypatch.setattr(f"data_manager.{limit}", 0.1)
     go_on = threading.Event()
@@ -229,7 +225,5 @@ def test_a_message_it_does_not_know_is_an_error(tmp_path: Path) -> None:
 def test_importing_the_actor_loads_nothing_heavy() -> None:
     heavy = {"aiohttp", "sqlalchemy", "numpy", "pandas"}
     code = f"import sys, data_manager.actors.http; print(sorted({heavy!r} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

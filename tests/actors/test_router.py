@@ -223,9 +223,7 @@ def test_nothing_is_acknowledged_before_the_store_has_it(server, settings):
             await router.running()
             await broker.publish(b"first")
             await broker.settled()
-            with closing(
-                sqlite3.connect(settings.market_dir / "_all.sqlite3", isolation_level=None)
-            ) as other:
+            with closing(sqlite3.connect(settings.market_dir / "_all.sqlite3", isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 await broker.publish(b"second")
                 await eventually(lambda: router.worker.status().state == "waiting")
@@ -418,7 +416,5 @@ def test_the_router_imports_nothing_heavy():
         f"loaded = {heavy.split()!r}\n"
         "print([name for name in loaded if name in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

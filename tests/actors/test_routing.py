@@ -175,9 +175,7 @@ def test_what_names_no_symbol_is_refused(payload):
     assert reason(payload) == NO_SYMBOL
 
 
-@pytest.mark.parametrize(
-    "symbol", ["btcusdt", "", "B", "BTC USDT", "BTC.USDT", "BTC>", "X" * 21, 3, ["BTCUSDT"], {}]
-)
+@pytest.mark.parametrize("symbol", ["btcusdt", "", "B", "BTC USDT", "BTC.USDT", "BTC>", "X" * 21, 3, ["BTCUSDT"], {}])
 def test_what_cannot_be_a_symbol_is_refused(symbol):
     assert reason(compact({**TRADE, "s": symbol})) == MALFORMED_SYMBOL
 
@@ -241,13 +239,9 @@ def test_an_array_up_to_the_limit_is_fanned_out_and_a_longer_one_refused_whole()
 # -- properties ----------------------------------------------------------------------------------------------
 
 texts = st.text(max_size=8)
-symbols = (
-    st.sampled_from([*KNOWN, *UNKNOWN_SYMBOLS, RESERVED_SYMBOL, "btcusdt", "B", "A\u00e9", "X" * 30]) | texts
-)
+symbols = st.sampled_from([*KNOWN, *UNKNOWN_SYMBOLS, RESERVED_SYMBOL, "btcusdt", "B", "A\u00e9", "X" * 30]) | texts
 scalars = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | texts
-fillers = st.dictionaries(
-    texts.filter(lambda key: key not in ("s", "o", "data", "stream")), scalars, max_size=3
-)
+fillers = st.dictionaries(texts.filter(lambda key: key not in ("s", "o", "data", "stream")), scalars, max_size=3)
 
 
 @st.composite
@@ -295,9 +289,7 @@ def test_every_event_ends_in_exactly_one_place_whatever_its_shape(data):
 
 
 @pure
-@given(
-    st.binary(max_size=200) | st.text(alphabet='{}[]":,s o\\udatream0 BTCUSDT', max_size=60).map(str.encode)
-)
+@given(st.binary(max_size=200) | st.text(alphabet='{}[]":,s o\\udatream0 BTCUSDT', max_size=60).map(str.encode))
 def test_random_bytes_never_raise_and_never_vanish(payload):
     pieces = route(payload, KNOWN)
     assert pieces
@@ -387,9 +379,7 @@ def test_an_event_that_could_never_be_published_is_refused():
     large = {**KLINE, "note": "x" * 100}
     gathering = gather(delivery(5, TRADE), delivery(6, large), max_event_bytes=len(compact(TRADE)))
     assert list(gathering.frames) == ["BTCUSDT"]
-    assert [(aside.piece.reason, aside.piece.event_type) for aside in gathering.asides] == [
-        (TOO_LARGE, "kline")
-    ]
+    assert [(aside.piece.reason, aside.piece.event_type) for aside in gathering.asides] == [(TOO_LARGE, "kline")]
 
 
 def test_a_trace_that_is_none_is_left_out():
@@ -455,9 +445,7 @@ def test_an_event_larger_than_a_batch_goes_alone():
 
 
 @pure
-@given(
-    st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**62), st.binary(max_size=300)))
-)
+@given(st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**62), st.binary(max_size=300))))
 def test_an_encoded_batch_is_never_larger_than_was_reckoned(rows):
     trace = "t" * MAX_TRACE
     whole = [Frame(*row, trace) for row in rows]

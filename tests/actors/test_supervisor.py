@@ -97,8 +97,7 @@ def test_an_essential_actor_that_keeps_dying_ends_the_system_with_its_own_exit_c
         tree.until_state("router", "running")
         tree.order("router", "exit")
         with pytest.raises(SystemDied, match="router cannot be kept running: exit 3") as death:
-            while True:
-                tree.look()
+            tree.watch_for_ever()
         assert death.value.exit_code == 75
 
 
@@ -107,8 +106,7 @@ def test_a_dead_supervisor_ends_the_system_and_takes_every_actor_along(tmp_path:
         tree.until_state(A, "running")
         os.kill(tree.tree.supervisor_pid, signal.SIGKILL)
         with pytest.raises(SystemDied) as death:
-            while True:
-                tree.tree.watch(0.05)
+            tree.watch_for_ever()
         assert death.value.exit_code == 71
 
 
@@ -117,8 +115,7 @@ def test_a_dead_admin_ends_the_system(tmp_path: Path) -> None:
         tree.until_state(A, "running")
         os.kill(tree.tree.admin_pid, signal.SIGKILL)
         with pytest.raises(SystemDied) as death:
-            while True:
-                tree.tree.watch(0.05)
+            tree.watch_for_ever()
         assert death.value.exit_code == 70
 
 
@@ -138,9 +135,7 @@ def test_counters_never_fall_when_an_actor_is_replaced(tmp_path: Path) -> None:
 
         def turns() -> float:
             return sum(
-                value
-                for (name, _), value in tree.look().counters.items()
-                if name == "data_manager_published_total"
+                value for (name, _), value in tree.look().counters.items() if name == "data_manager_published_total"
             )
 
         tree.until(lambda _: turns() > 10)

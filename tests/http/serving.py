@@ -94,17 +94,13 @@ class Api:
             is_json = response.headers.get("Content-Type", "") == "application/json"
             body = await response.read()
             content = await response.json() if is_json and body else body
-            return SimpleNamespace(
-                status=response.status, headers=response.headers, body=content, links=response.links
-            )
+            return SimpleNamespace(status=response.status, headers=response.headers, body=content, links=response.links)
 
     def store(self, records: Sequence[Record], book: Depth | None = None, symbol: Symbol = BTC) -> None:
         store_rows(self.folder, records, book, symbol)
 
 
-def store_rows(
-    folder: Path, records: Sequence[Record], book: Depth | None = None, symbol: Symbol = BTC
-) -> None:
+def store_rows(folder: Path, records: Sequence[Record], book: Depth | None = None, symbol: Symbol = BTC) -> None:
     store = SqliteMarketStore(folder / "market", clock=StillClock())
     store.write(symbol, Write(events=[Event(type(row).dataset, row) for row in records], book=book))
     store.close()
@@ -197,9 +193,7 @@ def trade(trade_id: int, time_ms: int, kind: str = "trade", **changes: Any) -> T
 
 
 def funding(time_ms: int, *, settled: bool) -> Funding:
-    return Funding(
-        time_ms, time_ms, "0.00010000", "42000.1" if settled else None, settled, time_ms, 1, time_ms + 5
-    )
+    return Funding(time_ms, time_ms, "0.00010000", "42000.1" if settled else None, settled, time_ms, 1, time_ms + 5)
 
 
 def book(update_id: int, time_ms: int = NOW_MS) -> Depth:

@@ -21,9 +21,7 @@ def test_a_time_has_microseconds_and_an_explicit_zone() -> None:
     assert stamp_or_none(1) == "1970-01-01T00:00:00.001000+00:00"
 
 
-@pytest.mark.parametrize(
-    ("dialect", "names"), [("v11", ["values"]), ("head", ["data"]), ("both", ["values", "data"])]
-)
+@pytest.mark.parametrize(("dialect", "names"), [("v11", ["values"]), ("head", ["data"]), ("both", ["values", "data"])])
 def test_both_names_hold_the_same_list(dialect: str, names: list[str]) -> None:
     spliced = orjson.loads(orjson.dumps(both_dialects([{"price": "1.10"}], dialect)))
     assert spliced == {name: [{"price": "1.10"}] for name in names}

@@ -116,9 +116,7 @@ def test_a_plain_request_id_is_kept_and_any_other_replaced(tmp_path: Path) -> No
 )
 def test_hostile_queries_are_refused_and_never_a_bug(tmp_path: Path, query: str) -> None:
     async def check(api: Api) -> None:
-        answer = await raw(
-            api, f"GET /data/trades?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
-        )
+        answer = await raw(api, f"GET /data/trades?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         assert answer.startswith(b"HTTP/1.1 422 ")
 
     with_api(tmp_path, check)
@@ -168,9 +166,7 @@ def test_every_get_route_answers_json_or_text_while_nothing_is_there(tmp_path: P
     with_api(tmp_path, check)
 
 
-def test_a_sender_slower_than_the_limit_is_disconnected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sender_slower_than_the_limit_is_disconnected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "IDLE_S", 0.3)
 
     async def check(api: Api) -> None:

@@ -11,9 +11,7 @@ OWN_KEYS = ["market_store", "catalog", "router", "ingest", "backfill"]
 
 
 def all_components(*actors: ActorView, **stores: bool) -> dict[str, str]:
-    return components(
-        tree(*actors), market_ok=stores.get("market", True), catalog_ok=stores.get("catalog", True)
-    )
+    return components(tree(*actors), market_ok=stores.get("market", True), catalog_ok=stores.get("catalog", True))
 
 
 def test_ready_once_every_part_has_been_running() -> None:

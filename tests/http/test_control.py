@@ -26,9 +26,7 @@ def with_api(folder: Path, check: Callable[[Api], Awaitable[None]], token: str |
 
 def test_the_tree_shows_every_actor_and_the_open_incidents(tmp_path: Path) -> None:
     async def check(api: Api) -> None:
-        parked = actor(
-            "ingest/BTCUSDT", "parked", last_cause="signal 9", last_exit_ms=NOW_MS - 1000, restarts=6
-        )
+        parked = actor("ingest/BTCUSDT", "parked", last_cause="signal 9", last_exit_ms=NOW_MS - 1000, restarts=6)
         news = IncidentNews("a1", "actor_down", "ingest/BTCUSDT", "signal 9", NOW_MS - 1000)
         api.system.latest = tree(parked, actor("router", started_ms=None, pid=None), incidents=(news,))
         answer = await api.get("/system/tree")
@@ -183,12 +181,8 @@ def test_incidents_come_from_the_catalog_newest_first(tmp_path: Path) -> None:
     async def check(api: Api) -> None:
         for number in range(3):
             ended = None if number == 1 else NOW_MS + number
-            incident = Incident(
-                f"id{number}", "actor_down", "router", "signal 9", NOW_MS + number, ended, "why"
-            )
-            await api.services.catalog.call(
-                lambda catalog, incident=incident: catalog.save_incident(incident)
-            )
+            incident = Incident(f"id{number}", "actor_down", "router", "signal 9", NOW_MS + number, ended, "why")
+            await api.services.catalog.call(lambda catalog, incident=incident: catalog.save_incident(incident))
         answer = await api.get("/system/incidents")
         assert [row["incident_id"] for row in answer.body["data"]] == ["id2", "id1", "id0"]
         assert answer.body["data"][0] == {

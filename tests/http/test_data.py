@@ -110,9 +110,7 @@ def test_candles_have_the_keys_and_types_of_the_contract(tmp_path: Path) -> None
 
 def test_absent_optional_numbers_are_null_and_never_zero(tmp_path: Path) -> None:
     async def check(api: Api) -> None:
-        api.store(
-            [candle(NOW_MS - MINUTE, quote_volume=None, trades_count=None, source="trades", complete=False)]
-        )
+        api.store([candle(NOW_MS - MINUTE, quote_volume=None, trades_count=None, source="trades", complete=False)])
         (value,) = (await api.get("/data/candles", pair=BTC, period="1m")).body["values"]
         assert value["quote_volume"] is None
         assert value["trades_count"] is None
@@ -222,9 +220,7 @@ def test_without_paging_parameters_the_newest_rows_are_served_in_ascending_order
     [{"offset": 0}, {"sort_order": "asc"}, {"start": "2025-10-20T11:30:00"}],
     ids=["offset", "sort_order", "start"],
 )
-def test_each_paging_parameter_alone_selects_the_oldest_rows_first(
-    tmp_path: Path, params: dict[str, object]
-) -> None:
+def test_each_paging_parameter_alone_selects_the_oldest_rows_first(tmp_path: Path, params: dict[str, object]) -> None:
     async def check(api: Api) -> None:
         api.store([candle(NOW_MS - minute * MINUTE) for minute in range(1, 31)])
         answer = await api.get("/data/candles", pair=BTC, period="1m", limit=3, **params)
@@ -293,9 +289,7 @@ def test_a_dialect_chooses_the_lists_name_by_parameter_and_by_setting(
 def test_kinds_of_trades_never_mix_and_raw_ones_come_first(tmp_path: Path) -> None:
     async def check(api: Api) -> None:
         hour_ago = NOW_MS - 3_600_000
-        api.store(
-            [trade(9, hour_ago - 5, "aggTrade"), trade(10, NOW_MS - 5, "aggTrade"), trade(100, NOW_MS - 4)]
-        )
+        api.store([trade(9, hour_ago - 5, "aggTrade"), trade(10, NOW_MS - 5, "aggTrade"), trade(100, NOW_MS - 4)])
         default = await api.get("/data/trades", pair=BTC)
         assert default.body["metadata"]["kind"] == "trade"
         assert [row["trade_id"] for row in default.body["values"]] == [100]
@@ -333,9 +327,7 @@ def test_predicted_funding_is_served_only_when_asked_for(tmp_path: Path) -> None
         ("测试USDT", "测试USDT is not collected here."),
     ],
 )
-def test_a_well_formed_pair_without_rows_is_empty_and_says_why(
-    tmp_path: Path, pair: str, message: str
-) -> None:
+def test_a_well_formed_pair_without_rows_is_empty_and_says_why(tmp_path: Path, pair: str, message: str) -> None:
     async def check(api: Api) -> None:
         api.store([candle(NOW_MS - MINUTE, "5m")])
         for path in ("/data/candles", "/data/trades", "/data/funding"):
@@ -445,9 +437,7 @@ def test_a_market_store_that_is_away_is_503_with_a_time_to_try_again(tmp_path: P
             answer = await api.get(path, **GOOD)
             assert answer.status == 503
             assert int(answer.headers["Retry-After"]) > 0
-            assert (
-                answer.body["detail"] == "The market store is not available now; try again in a few seconds."
-            )
+            assert answer.body["detail"] == "The market store is not available now; try again in a few seconds."
             assert str(tmp_path) not in str(answer.body)
 
     with_api(tmp_path, check)

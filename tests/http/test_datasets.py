@@ -17,9 +17,7 @@ from tests.http.serving import BTC, NOW_MS, StillClock, book, candle, funding, s
 CLOCK = StillClock()
 
 
-def with_datasets(
-    folder: Path, check: Callable[[Datasets, StoreThread[MarketStore]], Awaitable[None]]
-) -> None:
+def with_datasets(folder: Path, check: Callable[[Datasets, StoreThread[MarketStore]], Awaitable[None]]) -> None:
     async def run() -> None:
         thread: StoreThread[MarketStore] = StoreThread(
             "market store", lambda: SqliteMarketStore(folder / "market", clock=CLOCK, read_only=True)
@@ -32,9 +30,7 @@ def with_datasets(
 
 def test_a_dataset_is_named_as_its_collection(tmp_path: Path) -> None:
     (tmp_path / "market").mkdir()
-    store_rows(
-        tmp_path, [*(candle(NOW_MS, timeframe) for timeframe in TIMEFRAMES), trade(1, NOW_MS), book(1)]
-    )
+    store_rows(tmp_path, [*(candle(NOW_MS, timeframe) for timeframe in TIMEFRAMES), trade(1, NOW_MS), book(1)])
     store_rows(tmp_path, [funding(NOW_MS, settled=False)], symbol=Symbol("测试USDT"))
 
     async def check(datasets: Datasets, _: object) -> None:

@@ -52,10 +52,7 @@ def test_counters_gauges_and_histograms_are_rendered_with_their_labels() -> None
     metrics.observe(HISTOGRAM, 0.2, event_type="trade")
     totals = metrics.totals()
     found = render(working_tree(counters=totals.counters, gauges=totals.gauges))
-    assert (
-        found[sample("data_manager_messages_failed_total", event_type="raw", error_type='odd "quoted"\nname')]
-        == 3
-    )
+    assert found[sample("data_manager_messages_failed_total", event_type="raw", error_type='odd "quoted"\nname')] == 3
     assert found[sample("data_manager_nats_connection_status")] == 1
     assert found[sample(f"{HISTOGRAM}_count", event_type="trade")] == 5
     assert found[sample(f"{HISTOGRAM}_sum", event_type="trade")] == 4 * 0.003 + 0.2
@@ -109,9 +106,7 @@ def test_every_family_is_rendered_under_its_own_name() -> None:
 def test_both_ports_serve_the_same_metrics_with_and_without_the_slash(tmp_path: Path) -> None:
     async def run() -> None:
         async with serving(tmp_path) as api:
-            key = series(
-                "data_manager_events_total", {"symbol": "BTCUSDT", "event_type": "trade", "outcome": "stored"}
-            )
+            key = series("data_manager_events_total", {"symbol": "BTCUSDT", "event_type": "trade", "outcome": "stored"})
             api.system.latest = working_tree(counters={key: 5.0})
             for url in ("/metrics", "/metrics/"):
                 for base in ("", f"http://127.0.0.1:{api.metrics_port}"):
@@ -159,9 +154,7 @@ def test_requests_are_counted_by_route_template_and_sent_upwards_only(tmp_path: 
             assert counted("requests_total", status_code="405", method="other", endpoint="unmatched") == 1
             assert counted("requests_total", status_code="401", **command) == 1
             assert counted("request_size_bytes", **command) == 5
-            own = [
-                name for name, _ in parse((await api.get("/metrics")).body.decode()) if "data_manager" in name
-            ]
+            own = [name for name, _ in parse((await api.get("/metrics")).body.decode()) if "data_manager" in name]
             assert own == [], "what http counts itself comes back with the tree, never from here"
 
     asyncio.run(run())

@@ -63,9 +63,7 @@ limits = st.integers(1, 12)
 
 @settings(derandomize=True, deadline=None)
 @given(times, limits)
-def test_walking_back_from_the_newest_rows_yields_every_row_before_now_once(
-    times: list[int], limit: int
-) -> None:
+def test_walking_back_from_the_newest_rows_yields_every_row_before_now_once(times: list[int], limit: int) -> None:
     table = Table(times)
     pages = table.walk({"limit": str(limit)}, "prev")
     assert all(page == sorted(page) for page in pages)
@@ -75,9 +73,7 @@ def test_walking_back_from_the_newest_rows_yields_every_row_before_now_once(
 
 @settings(derandomize=True, deadline=None)
 @given(times, limits, st.sampled_from(["asc", "desc"]))
-def test_walking_a_range_by_next_yields_every_row_of_it_once(
-    times: list[int], limit: int, order: str
-) -> None:
+def test_walking_a_range_by_next_yields_every_row_of_it_once(times: list[int], limit: int, order: str) -> None:
     table = Table(times)
     pages = table.walk({"limit": str(limit), "sort_order": order}, "next")
     walked = [number for page in pages for number in page]
@@ -87,9 +83,7 @@ def test_walking_a_range_by_next_yields_every_row_of_it_once(
 
 @settings(derandomize=True, deadline=None)
 @given(times, limits, st.sampled_from(["asc", "desc"]), st.integers(0, 9))
-def test_links_go_on_beyond_the_largest_offset(
-    times: list[int], limit: int, order: str, largest: int
-) -> None:
+def test_links_go_on_beyond_the_largest_offset(times: list[int], limit: int, order: str, largest: int) -> None:
     table = Table(times)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paging, "OFFSET_MAX", largest)
@@ -174,9 +168,7 @@ def test_an_offset_beyond_the_end_is_an_empty_page_with_the_total() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("microseconds", "ms"), [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2), (10**15, 10**12)]
-)
+@pytest.mark.parametrize(("microseconds", "ms"), [(0, 0), (1, 1), (999, 1), (1000, 1), (1001, 2), (10**15, 10**12)])
 def test_bounds_round_up_to_the_next_whole_millisecond(microseconds: int, ms: int) -> None:
     assert ceil_ms(EPOCH + timedelta(microseconds=microseconds)) == ms
 
@@ -211,9 +203,7 @@ def test_links_keep_the_parameters_and_pin_the_end(tmp_path: Path) -> None:
     async def run() -> None:
         async with serving(tmp_path) as api:
             api.store([candle(NOW_MS - minute * MINUTE) for minute in range(1, 11)])
-            first = await api.get(
-                "/data/candles", pair=BTC, period="1m", limit=4, sort_order="asc", dialect="v11"
-            )
+            first = await api.get("/data/candles", pair=BTC, period="1m", limit=4, sort_order="asc", dialect="v11")
             api.clock.us += 60_000_000
             api.store([candle(NOW_MS)])
             assert dict(first.links["next"]["url"].query) == {

@@ -21,8 +21,7 @@ def main() -> int:
 
     def specs(settings: Settings) -> tuple[ChildSpec, ...]:
         return tuple(
-            msgspec.structs.replace(spec, actor=swapped.get(spec.name, spec.actor))
-            for spec in specs_of(settings)
+            msgspec.structs.replace(spec, actor=swapped.get(spec.name, spec.actor)) for spec in specs_of(settings)
         )
 
     loaded = load_settings(None, None)

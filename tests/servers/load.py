@@ -52,7 +52,7 @@ class Load:
         self._url, self._symbols, self._rate = url, symbols, rate
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self.sent = 0  # so far, of each symbol
 
     def __enter__(self) -> Load:
@@ -74,7 +74,7 @@ class Load:
     async def _run(self) -> None:
         try:
             await self._publish()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  told to whoever stops the load
             self._error = error
 
     async def _publish(self) -> None:

@@ -34,9 +34,7 @@ _JETSTREAM = 'jetstream {{ store_dir: "{folder}", max_file_store: {max_store} }}
 class NatsServer:
     """`with NatsServer(tmp_path) as server: ... server.url`; nothing is left running after the block."""
 
-    def __init__(
-        self, folder: Path, *, jetstream: bool = True, max_store: str = "8GB", extra: str = ""
-    ) -> None:
+    def __init__(self, folder: Path, *, jetstream: bool = True, max_store: str = "8GB", extra: str = "") -> None:
         self.folder = folder
         self.port = 0
         self._jetstream = _JETSTREAM.format(folder=folder, max_store=max_store) if jetstream else ""
@@ -59,9 +57,7 @@ class NatsServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "nats.conf"
         config.write_text(
-            _CONFIG.format(
-                port=self.port or -1, folder=self.folder, jetstream=self._jetstream, extra=self._extra
-            )
+            _CONFIG.format(port=self.port or -1, folder=self.folder, jetstream=self._jetstream, extra=self._extra)
         )
         self._process = process = subprocess.Popen([BINARY, "-c", str(config)], stderr=subprocess.DEVNULL)
         eventually_sync(lambda: process.poll() is not None or self._listening(process.pid))

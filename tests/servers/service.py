@@ -135,9 +135,7 @@ class RunningService:
 
     # -- questions ------------------------------------------------------------------------------------------
 
-    def request(
-        self, method: str, path: str, token: str | None = None, port: str = "api_port"
-    ) -> tuple[int, bytes]:
+    def request(self, method: str, path: str, token: str | None = None, port: str = "api_port") -> tuple[int, bytes]:
         """Status and body; status 0 while nobody answers."""
         try:
             ports = json.loads((self.data_dir / "http.json").read_text())

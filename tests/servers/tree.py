@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from data_manager.system import hardening, lifecycle
 from data_manager.system.clock import SystemClock
@@ -37,6 +37,11 @@ class RunningTree:
     def look(self) -> Tree:
         self.tree.watch(0.02)
         return self.tree.tree()
+
+    def watch_for_ever(self) -> NoReturn:
+        """Until something that nothing can replace dies: SystemDied."""
+        while True:
+            self.tree.watch(0.05)
 
     def view(self, name: str) -> ActorView:
         return next(view for view in self.look().actors if view.name == name)

@@ -200,9 +200,7 @@ def test_flags_left_out_leave_the_environment_in_force(monkeypatch: pytest.Monke
 def test_other_systems_are_sent_to_the_image():
     require_linux("run", "linux")
     for platform in ("darwin", "win32"):
-        with pytest.raises(
-            ConfigError, match=f"`data-manager run` needs Linux: run the container image {IMAGE}"
-        ):
+        with pytest.raises(ConfigError, match=f"`data-manager run` needs Linux: run the container image {IMAGE}"):
             require_linux("run", platform)
 
 

@@ -129,9 +129,7 @@ def test_it_is_back_soon_after_a_server_restart(
     assert events(caplog) == ["nats_connected", "nats_disconnected", "nats_reconnected"]
 
 
-def test_a_long_outage_is_one_line_and_counted_errors(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_long_outage_is_one_line_and_counted_errors(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
     async def run(server: NatsServer) -> None:
@@ -182,9 +180,7 @@ def test_credentials_in_the_url_are_used_and_never_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, user: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    extra = (
-        "authorization { user: alice, password: s3cret }" if ":" in user else "authorization { token: t0ken }"
-    )
+    extra = "authorization { user: alice, password: s3cret }" if ":" in user else "authorization { token: t0ken }"
 
     async def run(server: NatsServer) -> None:
         good = server.url.replace("nats://", f"nats://{user}")
@@ -247,9 +243,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certificates")
     new = ("req", "-newkey", "rsa:2048", "-nodes", "-days", "2")
     openssl(folder, *new, "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test-ca")
-    (folder / "san").write_text(
-        "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth"
-    )
+    (folder / "san").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth")
     openssl(folder, *new[:-2], "-keyout", "key.pem", "-out", "csr.pem", "-subj", "/CN=localhost")
     openssl(
         folder, "x509", "-req", "-in", "csr.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
@@ -264,9 +258,7 @@ def test_tls_with_a_private_ca_and_a_client_certificate(tmp_path: Path, certific
 
     async def run(server: NatsServer) -> None:
         url = server.url.replace("nats://", "tls://")
-        async with connected(
-            Settings(nats_url=url, nats_ca_file=ca, nats_cert_file=cert, nats_key_file=key)
-        ) as c:
+        async with connected(Settings(nats_url=url, nats_ca_file=ca, nats_cert_file=cert, nats_key_file=key)) as c:
             await c.client.flush()
         stranger, stop = connection(url, nats_connect_timeout=0.3), asyncio.Event()
         opening = asyncio.create_task(stranger.open(stop))

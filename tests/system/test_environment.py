@@ -47,9 +47,7 @@ def test_a_probable_name_is_within_two_typos_and_none_is_nearer(name: str, known
 
 @pure
 @given(strategies.text(max_size=8), strategies.sets(words.filter(bool), min_size=1))
-def test_there_is_always_a_nearest_name_and_the_order_of_the_known_ones_does_not_matter(
-    name: str, known: set[str]
-):
+def test_there_is_always_a_nearest_name_and_the_order_of_the_known_ones_does_not_matter(name: str, known: set[str]):
     guess = nearest(name, known)
     assert guess in known
     assert guess == nearest(name, sorted(known, reverse=True))

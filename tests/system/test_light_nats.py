@@ -14,11 +14,7 @@ def run(script: str) -> None:
 
 @pytest.mark.parametrize("first", ["data_manager.system.transport", "data_manager, nats"])
 def test_the_nats_client_brings_no_aiohttp(first: str) -> None:
-    run(
-        f"import sys, {first}\n"
-        "assert 'nats.aio.transport' in sys.modules\n"
-        "assert 'aiohttp' not in sys.modules"
-    )
+    run(f"import sys, {first}\nassert 'nats.aio.transport' in sys.modules\nassert 'aiohttp' not in sys.modules")
 
 
 def test_aiohttp_can_be_imported_afterwards() -> None:

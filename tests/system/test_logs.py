@@ -83,9 +83,7 @@ def test_a_field_with_a_name_of_the_head_is_kept_beside_it():
 
 
 def test_values_that_json_does_not_have_are_told_as_text():
-    line = written(
-        path=Path("/d"), problem=ValueError("bad"), raw=b"\xff", names={"a"}, big=2**70, half="\ud800"
-    )
+    line = written(path=Path("/d"), problem=ValueError("bad"), raw=b"\xff", names={"a"}, big=2**70, half="\ud800")
     assert (line["path"], line["problem"], line["raw"], line["names"]) == ("/d", "bad", r"b'\xff'", "{'a'}")
     assert str(2**70) in str(line["big"])
     assert "ud800" in str(line["half"])
@@ -108,11 +106,7 @@ def test_a_long_field_is_cut_and_its_neighbours_are_not():
 
 
 anything = strategies.recursive(
-    strategies.none()
-    | strategies.booleans()
-    | strategies.integers()
-    | strategies.floats()
-    | strategies.text(),
+    strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats() | strategies.text(),
     lambda inner: strategies.lists(inner) | strategies.dictionaries(strategies.text(), inner),
     max_leaves=8,
 )
@@ -337,9 +331,7 @@ def test_an_actor_process_of_thespian_writes_its_own_lines(tmp_path: Path):
         check=True,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    parsed = [
-        line for line in lines if not line["event"].startswith(("++++", "----"))
-    ]  # Thespian's own of main
+    parsed = [line for line in lines if not line["event"].startswith(("++++", "----"))]  # Thespian's own of main
     assert [(line["actor"], line["event"], line.get("logger")) for line in parsed] == [
         ("speaker", "spoken", None),
         ("speaker", "from before the fork", "early"),

@@ -245,9 +245,7 @@ def test_core_publishing_waits_while_nats_is_away(server: NatsServer) -> None:
 
 
 @pytest.mark.parametrize("captured", [True, False])
-def test_an_event_too_large_is_a_feed_error_and_the_next_one_works(
-    server: NatsServer, captured: bool
-) -> None:
+def test_an_event_too_large_is_a_feed_error_and_the_next_one_works(server: NatsServer, captured: bool) -> None:
     async def scenario(c: Connection) -> None:
         publisher = await opened(c, captured=captured)
         with pytest.raises(FeedError, match=r"payload"):

@@ -292,9 +292,7 @@ def test_a_deleted_stream_is_noticed_after_what_had_arrived(server: NatsServer) 
     play(server, scenario)
 
 
-def test_a_consumer_that_vanished_while_the_server_was_down_is_noticed(
-    server: NatsServer, tmp_path: Path
-) -> None:
+def test_a_consumer_that_vanished_while_the_server_was_down_is_noticed(server: NatsServer, tmp_path: Path) -> None:
     async def scenario(c: Connection) -> None:
         consumer = await opened(c)
         server.kill()

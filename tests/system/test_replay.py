@@ -329,9 +329,7 @@ def test_an_event_the_server_finds_too_large_is_named_with_its_line(tmp_path: Pa
 
     async def scenario(url: str) -> None:
         with pytest.raises(FeedError, match="the replay ended at line 2: "):
-            await (
-                with_stream(path, url) if jetstream else replay(path, Settings(nats_url=url), SystemClock())
-            )
+            await (with_stream(path, url) if jetstream else replay(path, Settings(nats_url=url), SystemClock()))
 
     with NatsServer(tmp_path / "nats", extra="max_payload: 64KB", jetstream=jetstream) as server:
         asyncio.run(scenario(server.url))

@@ -90,11 +90,7 @@ def test_the_packaged_file_explains_every_setting():
 
 
 @pure
-@given(
-    strategies.dictionaries(
-        strategies.sampled_from(sorted(BY_SOURCE)), strategies.sets(strategies.integers(0, 2))
-    )
-)
+@given(strategies.dictionaries(strategies.sampled_from(sorted(BY_SOURCE)), strategies.sets(strategies.integers(0, 2))))
 def test_flags_go_before_the_environment_before_the_file_before_defaults(
     tmp_path_factory: pytest.TempPathFactory, given_in: dict[str, set[int]]
 ):
@@ -233,9 +229,7 @@ def test_a_mistyped_name_in_the_environment_is_a_warning(name: str, meant: str):
     assert loaded.warnings == [f"{name} (environment) is not known and ignored; did you mean {meant}?"]
 
 
-@pytest.mark.parametrize(
-    "name", ["PATH", "HOME", "KUBERNETES_SERVICE_HOST", "POSTGRES_HOST", "NATS_SERVER", "_"]
-)
+@pytest.mark.parametrize("name", ["PATH", "HOME", "KUBERNETES_SERVICE_HOST", "POSTGRES_HOST", "NATS_SERVER", "_"])
 def test_other_names_of_the_environment_are_nobodys_business(name: str):
     assert load({}, {name: "x"}) == load({}, {})
 
@@ -246,9 +240,7 @@ def test_other_names_of_the_environment_are_nobodys_business(name: str):
 def test_all_problems_of_all_sources_are_told_at_once(tmp_path: Path):
     file = tmp_path / "settings.yaml"
     file.write_text("api_host: [a]\nfoo: 1\n")
-    sentences = problems(
-        {"api_port": "http", "bar": 1}, {"METRICS_PORT": "70000", "SUPPORTED_PAIRS": "btcusdt"}, file
-    )
+    sentences = problems({"api_port": "http", "bar": 1}, {"METRICS_PORT": "70000", "SUPPORTED_PAIRS": "btcusdt"}, file)
     assert sorted(sentence.split(" ")[0] for sentence in sentences) == sorted(
         ["API_PORT", "bar", "METRICS_PORT", "SUPPORTED_PAIRS", "API_HOST", "foo"]
     )

@@ -315,9 +315,7 @@ def test_stop_goes_from_the_last_stage_to_http_and_waits_for_each() -> None:
     sim.up("exchange") if sim.state("exchange") is State.STARTING else None
     sim.tick()
     sim.up("exchange")
-    order = [
-        action.name for action in sim.note(sim.strategy.stop(sim.now, 12)) if isinstance(action, SendDrain)
-    ]
+    order = [action.name for action in sim.note(sim.strategy.stop(sim.now, 12)) if isinstance(action, SendDrain)]
     for _ in range(4):
         for name in list(order):
             if sim.state(name) is State.STOPPING:
@@ -354,13 +352,9 @@ def test_nothing_is_started_while_stopping() -> None:
     within=st.floats(5, 90),
     seed=st.integers(0, 2**16),
 )
-def test_restarts_never_exceed_the_intensity(
-    deaths: list[float], intensity: int, within: float, seed: int
-) -> None:
+def test_restarts_never_exceed_the_intensity(deaths: list[float], intensity: int, within: float, seed: int) -> None:
     """However a child dies, no window of `within_s` holds more than `intensity` restarts (probes apart)."""
-    policy = Policy(
-        intensity=intensity, within_s=within, backoff_s=0.01, backoff_cap_s=0.05, park_probe_s=10_000
-    )
+    policy = Policy(intensity=intensity, within_s=within, backoff_s=0.01, backoff_cap_s=0.05, park_probe_s=10_000)
     sim = running(BTC, policy=policy, seed=seed)
     for pause in deaths:
         if sim.state("ingest/BTC") in ALIVE:

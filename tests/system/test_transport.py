@@ -164,9 +164,7 @@ def test_a_deleted_stream_is_made_again_with_another_incarnation(
     assert told == ["nats_bound", "nats_consumer_gone", "nats_bound"]
 
 
-def test_binding_is_tried_until_it_works_with_one_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_binding_is_tried_until_it_works_with_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
     async def scenario(c: Connection) -> None:
@@ -338,9 +336,7 @@ def test_members_of_a_queue_group_share_the_messages(server: NatsServer) -> None
     play(server, scenario)
 
 
-def test_a_core_source_drops_and_counts_beyond_its_bound(
-    server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_core_source_drops_and_counts_beyond_its_bound(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "CORE_PENDING_MESSAGES", 50)
 
     async def scenario(c: Connection) -> None:

@@ -49,9 +49,7 @@ NAMES = {
 }
 
 
-def feed(
-    types: Any = frozenset(STREAMS), symbols: tuple[str, ...] = SYMBOLS, cadence: Cadence = CADENCE
-) -> Feed:
+def feed(types: Any = frozenset(STREAMS), symbols: tuple[str, ...] = SYMBOLS, cadence: Cadence = CADENCE) -> Feed:
     market = MARKET if cadence is CADENCE else Market(7, cadence.trades_per_minute)
     return Feed(market, symbols, cadence, random.Random(1), types)
 
@@ -212,9 +210,7 @@ def test_an_unknown_type_is_refused() -> None:
         feed({"liquidation"})
 
 
-@pytest.mark.parametrize(
-    ("rate", "symbols"), [(300, SYMBOLS), (300, SYMBOLS[:1]), (2000, SYMBOLS), (30, SYMBOLS)]
-)
+@pytest.mark.parametrize(("rate", "symbols"), [(300, SYMBOLS), (300, SYMBOLS[:1]), (2000, SYMBOLS), (30, SYMBOLS)])
 def test_the_default_set_adds_up_to_the_rate(rate: float, symbols: tuple[str, ...]) -> None:
     cadence = Cadence.of(Settings(exchange_rate=rate, supported_pairs=symbols))
     seconds = 10

@@ -37,9 +37,7 @@ def test_small_negative_amounts_keep_their_sign() -> None:
         ("SOLUSDT", 18_932, "189.3200", "0.12"),
     ],
 )
-def test_listed_symbols_are_written_as_binance_writes_them(
-    symbol: str, ticks: int, price: str, quantity: str
-) -> None:
+def test_listed_symbols_are_written_as_binance_writes_them(symbol: str, ticks: int, price: str, quantity: str) -> None:
     listed = instrument(7, symbol)
     assert listed.price(ticks) == price
     assert listed.quantity(12) == quantity

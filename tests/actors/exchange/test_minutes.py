@@ -33,9 +33,7 @@ def minutes(draw: st.DrawFn, orders: int) -> Runs:
 
 @PURE
 @given(st.data(), COUNTS, st.integers(0, 10**9), st.integers(1, RUNS))
-def test_orders_of_any_runs_add_up_to_their_bar(
-    data: st.DataObject, count: int, minute: int, upto: int
-) -> None:
+def test_orders_of_any_runs_add_up_to_their_bar(data: st.DataObject, count: int, minute: int, upto: int) -> None:
     runs, noise = data.draw(minutes(count)), Noise(7, "BTCUSDT")
     per_run = count // 2 * 3
     orders = [o for k in range(upto) for o in make_orders(runs, noise, minute * RUNS + k, count)]

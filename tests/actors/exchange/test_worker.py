@@ -40,9 +40,7 @@ class ShiftableClock(SystemClock):
 def context(url: str, clock: SystemClock | None = None, **changes: Any) -> Context:
     settings = Settings(nats_url=url, **({"supported_pairs": ("BTCUSDT", "ETHUSDT")} | changes))
     rng = random.Random(1)
-    return Context(
-        "exchange", 1, None, settings, clock or SystemClock(), rng, Metrics(), lambda message: None
-    )
+    return Context("exchange", 1, None, settings, clock or SystemClock(), rng, Metrics(), lambda message: None)
 
 
 def counted(context: Context) -> Counter[str]:

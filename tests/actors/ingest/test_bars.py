@@ -272,9 +272,7 @@ def test_one_call_derives_a_bounded_number_of_minutes_the_oldest_first(ingest: I
     assert len(ingest.candles("1m")) == 100
 
 
-def test_beyond_its_limit_of_dirty_minutes_nothing_waits(
-    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_beyond_its_limit_of_dirty_minutes_nothing_waits(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bars_module, "MAX_DIRTY", 50)
     ingest.write(*chain(DAY - 5 * HOUR, 40, step_ms=MINUTE_MS))
     assert ingest.derive() == []

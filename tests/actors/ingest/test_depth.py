@@ -96,9 +96,7 @@ def test_a_level_that_is_no_number_is_refused(bad: str) -> None:
 # -- snapshot or diff ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "stream", ["btcusdt@depth", "btcusdt@depth@100ms", "btcusdt@depth@500ms", "X@DEPTH@100ms"]
-)
+@pytest.mark.parametrize("stream", ["btcusdt@depth", "btcusdt@depth@100ms", "btcusdt@depth@500ms", "X@DEPTH@100ms"])
 def test_a_stream_named_without_a_level_count_is_a_diff(stream: str) -> None:
     assert not SnapshotTest("auto").is_snapshot((20, 20), False, stream)
 
@@ -174,9 +172,7 @@ def test_a_skipped_update_is_a_break_with_both_ids_after_the_grace_time() -> Non
     assert chain.observe(third, START + 100) == []
     assert chain.observe(fourth, START + 100 + GRACE_MS - 1) == []
     assert counts(chain) == (1, 0, 0, 2)
-    assert chain.expire(START + 100 + GRACE_MS) == [
-        Break(first.final_id, skipped.final_id, START + 100 + GRACE_MS)
-    ]
+    assert chain.expire(START + 100 + GRACE_MS) == [Break(first.final_id, skipped.final_id, START + 100 + GRACE_MS)]
     assert counts(chain) == (2, 1, 0, 0)
 
 

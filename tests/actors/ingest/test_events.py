@@ -174,9 +174,7 @@ def test_an_example_becomes_its_record_in_every_shape(name: str, shape: str) -> 
 def test_the_type_is_compared_in_any_case(name: str) -> None:
     stream, data, _ = EXAMPLES[name]
     for spelling in (str.upper, str.lower, str.swapcase):
-        assert decode(enveloped({**data, "e": spelling(data["e"])}, stream)) == decode(
-            enveloped(data, stream)
-        )
+        assert decode(enveloped({**data, "e": spelling(data["e"])}, stream)) == decode(enveloped(data, stream))
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"force order", "mini ticker", "partial book"}))
@@ -519,9 +517,7 @@ def test_what_is_not_json_is_named_so(raw: bytes) -> None:
     assert (decoded.event_type, reason_of(decoded)) == ("unknown", "not_json")
 
 
-@pytest.mark.parametrize(
-    "raw", [b"[]", b"1", b'"trade"', b"null", b'[{"e":"trade"}]', b'{"e":5}', b"[" * 50_000]
-)
+@pytest.mark.parametrize("raw", [b"[]", b"1", b'"trade"', b"null", b'[{"e":"trade"}]', b'{"e":5}', b"[" * 50_000])
 def test_json_of_another_shape_is_quarantined(raw: bytes) -> None:
     decoded = decode(raw)
     assert decoded.event_type == "unknown"
@@ -548,9 +544,7 @@ def every_field() -> Iterator[tuple[str, str]]:
     ignored = {"e", "w", "Q", "O", "C", "F", "L", "X", "pu", "i", "P"}
     optional = {("mark price", "r"), ("mark price", "T"), ("funding rate", "p"), ("funding rate", "T")}
     for name, example in EXAMPLES.items():
-        timed_by_trade = (
-            {"E"} if "T" in example.data and name not in ("mark price", "funding rate") else set()
-        )
+        timed_by_trade = {"E"} if "T" in example.data and name not in ("mark price", "funding rate") else set()
         replaced = {"T"} if example.label in ("depthUpdate", "bookTicker") else set()
         for key in example.data.keys() - ignored - timed_by_trade - replaced:
             if (name, key) not in optional and name not in ("kline", "force order", "partial book"):
@@ -576,9 +570,7 @@ def test_a_field_of_another_type_is_quarantined(name: str, key: str) -> None:
     assert f"$.{key}" in decoded.outcome.sentence
 
 
-@pytest.mark.parametrize(
-    "time", [0, 1, 1_760_918_400, 1_483_228_799_999, 4_102_444_800_000, 1_760_918_400_123_000]
-)
+@pytest.mark.parametrize("time", [0, 1, 1_760_918_400, 1_483_228_799_999, 4_102_444_800_000, 1_760_918_400_123_000])
 def test_a_time_that_is_no_plausible_millisecond_is_quarantined(time: int) -> None:
     for name, key in [
         ("trade", "T"),
@@ -666,16 +658,12 @@ def decimals(whole: int = 15, fraction: int = 12, least: int = 0) -> st.SearchSt
 
 
 @pure
-@given(
-    IDS, TIMES, decimals(least=1), decimals(least=1), st.booleans(), st.sampled_from(["MARKET", "ADL", "é"])
-)
+@given(IDS, TIMES, decimals(least=1), decimals(least=1), st.booleans(), st.sampled_from(["MARKET", "ADL", "é"]))
 def test_every_valid_trade_comes_out_as_it_went_in(
     trade_id: int, time_ms: int, price: str, quantity: str, maker: bool, order_type: str
 ) -> None:
     data = event("trade", t=trade_id, T=time_ms, p=price, q=quantity, m=maker, X=order_type)
-    expected = Trade(
-        "trade", trade_id, time_ms, price, quantity, maker, trade_id, trade_id, order_type, *ORIGIN
-    )
+    expected = Trade("trade", trade_id, time_ms, price, quantity, maker, trade_id, trade_id, order_type, *ORIGIN)
     assert record_of(decode(bare(data))) == expected
     assert record_of(decode(enveloped(data, "btcusdt@trade"))) == expected
 
@@ -740,11 +728,7 @@ def test_random_bytes_have_one_outcome(raw: bytes) -> None:
 
 
 VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats(allow_nan=False)
-    | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
@@ -752,9 +736,7 @@ VALUES = st.recursive(
 
 @pure
 @given(st.sampled_from(sorted(EXAMPLES)), st.data(), st.booleans())
-def test_an_event_with_any_field_replaced_has_one_outcome(
-    name: str, data: st.DataObject, wrapped: bool
-) -> None:
+def test_an_event_with_any_field_replaced_has_one_outcome(name: str, data: st.DataObject, wrapped: bool) -> None:
     example = EXAMPLES[name]
     changed = event(name)
     target = changed
@@ -763,17 +745,13 @@ def test_an_event_with_any_field_replaced_has_one_outcome(
             target = changed[nested]
     for key in data.draw(st.lists(st.sampled_from(sorted(target)), min_size=1, max_size=3)):
         target[key] = data.draw(VALUES)
-    text = json.dumps(
-        {"stream": data.draw(st.just(example.stream) | VALUES), "data": changed} if wrapped else changed
-    )
+    text = json.dumps({"stream": data.draw(st.just(example.stream) | VALUES), "data": changed} if wrapped else changed)
     assert_has_one_outcome(text.encode())
 
 
 @pure
 @given(st.sampled_from(sorted(EXAMPLES)), st.integers(0), st.binary(max_size=4), st.integers(0, 4))
-def test_an_event_with_damaged_bytes_has_one_outcome(
-    name: str, place: int, inserted: bytes, removed: int
-) -> None:
+def test_an_event_with_damaged_bytes_has_one_outcome(name: str, place: int, inserted: bytes, removed: int) -> None:
     stream, data, _ = EXAMPLES[name]
     raw = enveloped(data, stream)
     at = place % len(raw)

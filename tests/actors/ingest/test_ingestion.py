@@ -144,9 +144,7 @@ def test_a_feed_that_was_made_anew_counts_its_positions_anew(ingestion: Ingestio
     assert total(store) == Counts(received=4, stored=4)
 
 
-def test_what_cannot_be_used_goes_to_quarantine_with_its_bytes(
-    ingestion: Ingestion, store: SqliteMarketStore
-) -> None:
+def test_what_cannot_be_used_goes_to_quarantine_with_its_bytes(ingestion: Ingestion, store: SqliteMarketStore) -> None:
     bad = frame(2, bare(event("trade", p="a lot")))
     report = ingestion.store([delivery(1, *trades(1), bad, *trades(3))])
     (row,) = rows(store, Quarantined)

@@ -18,9 +18,7 @@ from data_manager.system.errors import DataError
 
 pure = settings(derandomize=True, deadline=None, max_examples=300)
 
-NEAR_NUMBERS = st.text("0123456789.- e+_\n\u0663", max_size=40) | st.from_regex(
-    r"[0-9]{0,22}(\.[0-9]{0,20})?"
-)
+NEAR_NUMBERS = st.text("0123456789.- e+_\n\u0663", max_size=40) | st.from_regex(r"[0-9]{0,22}(\.[0-9]{0,20})?")
 
 PLAIN = re.compile(r"\A[0-9]{1,20}(\.[0-9]{1,18})?\Z")
 SHORT = re.compile(r"\A[0-9]{1,15}(\.[0-9]{1,12})?\Z")

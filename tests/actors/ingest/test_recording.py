@@ -25,9 +25,7 @@ TYPES = {"depthUpdate": 764, "bookTicker": 613, "aggTrade": 91, "kline": 67}
 @pytest.fixture(
     params=[
         "twin",
-        pytest.param(
-            "real", marks=pytest.mark.skipif(REAL is None, reason="MARKET_RECORDINGS names no folder")
-        ),
+        pytest.param("real", marks=pytest.mark.skipif(REAL is None, reason="MARKET_RECORDINGS names no folder")),
     ]
 )
 def messages(request: pytest.FixtureRequest, tmp_path: Path) -> list[bytes]:

@@ -24,9 +24,7 @@ def depth(slot: int, update_id: int) -> Event:
 
 
 def book_ticker(slot: int, update_id: int) -> Event:
-    return Event(
-        "bookTicker", BookTicker(slot, slot, update_id, "1", "1", "1", "1", 1, 1, 1), keep_first=False
-    )
+    return Event("bookTicker", BookTicker(slot, slot, update_id, "1", "1", "1", "1", 1, 1, 1), keep_first=False)
 
 
 def ticker(kind: str, slot: int, time_ms: int) -> Event:
@@ -57,9 +55,7 @@ def test_a_slot_starts_at_a_multiple_of_its_length_and_holds_its_time(
 EVENTS = st.one_of(
     st.builds(depth, st.integers(0, 3), st.integers(0, 5)),
     st.builds(book_ticker, st.integers(0, 3), st.integers(0, 5)),
-    st.builds(
-        ticker, st.sampled_from(["24hrTicker", "24hrMiniTicker"]), st.integers(0, 2), st.integers(0, 5)
-    ),
+    st.builds(ticker, st.sampled_from(["24hrTicker", "24hrMiniTicker"]), st.integers(0, 2), st.integers(0, 5)),
     st.builds(trade, st.integers(0, 5)),
 )
 
