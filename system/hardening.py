@@ -14,7 +14,7 @@ import ctypes
 import hashlib
 import hmac
 import os
-import pickle  # nosec B403: every load below is behind an HMAC with a key of this run
+import pickle  # nosec B403
 import resource
 import signal
 import time

@@ -204,7 +204,7 @@ def test_an_event_whose_acknowledgement_was_lost_is_counted_as_redelivered(serve
             await broker.open_market()
             async with Router(settings) as router:
                 await router.running()
-                await broker.settled()
+                await broker.settled(30)
 
     asyncio.run(scenario())
     by_type, quarantined = stored(settings)
