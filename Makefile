@@ -66,7 +66,7 @@ $(BIN)/python:
 
 # The old stamps go first: they tell of other requirements, or of an installation that broke off.
 $(RUN): $(BIN)/python
-	@echo "Installing into $(VENV), once: about 80 seconds with pip"
+	@echo "Installing into $(VENV), once: one to two minutes with pip"
 	@rm -f $(VENV)/.run-* $(VENV)/.dev-*
 	@$(INSTALL) -r requirements.txt -e .
 	@touch $@

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from data_manager.system.lifecycle import SystemDied, descendants_of
+from tests.eventually import eventually_sync
 from tests.servers.tree import RunningTree, dummy, running_tree
 
 A, B = "ingest/A", "ingest/B"
@@ -152,6 +153,7 @@ def test_stop_leaves_the_last_totals_and_kills_only_who_does_not_listen(tmp_path
         for name in (A, B, "router"):
             tree.until_state(name, "running")
         tree.order(B, "spin")
+        eventually_sync(lambda: not (tmp_path / "ingest-B.order").exists())
         stopped = tree.tree.stop(2)
         assert set(stopped.killed) == {B}
         states = {view.name: view.state for view in stopped.tree.actors}

@@ -50,8 +50,8 @@ def newest_trade(service: RunningService) -> int:
     [
         ("kill", "signal 9"),
         ("segfault", "signal 11"),
-        ("spin", "unresponsive"),
-        ("stop", "unresponsive"),
+        pytest.param("spin", "unresponsive", marks=pytest.mark.faults),
+        pytest.param("stop", "unresponsive", marks=pytest.mark.faults),
     ],
 )
 def test_one_symbol_dies_under_load_and_nothing_is_lost_and_nobody_else_notices(
