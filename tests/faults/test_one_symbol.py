@@ -85,6 +85,18 @@ def test_one_symbol_dies_under_load_and_nothing_is_lost_and_nobody_else_notices(
         assert service.stop() == 0
 
 
+def kill_until_parked(service: RunningService, at_most: int = 20) -> None:
+    """Kill the victim whenever it has a process, until the supervisor gives it up."""
+    for _ in range(at_most):
+        service.wait(lambda: service.actor(VICTIM)["pid"] or service.actor(VICTIM)["state"] == "parked")
+        pid = service.actor(VICTIM)["pid"]
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGKILL)
+        service.wait(lambda pid=pid: service.actor(VICTIM)["pid"] != pid)
+    raise AssertionError(f"not parked after {at_most} kills")
+
+
 @pytest.mark.faults
 def test_twenty_kills_park_a_symbol_whose_backlog_waits_until_it_is_resumed(tmp_path: Path) -> None:
     with (
@@ -94,14 +106,7 @@ def test_twenty_kills_park_a_symbol_whose_backlog_waits_until_it_is_resumed(tmp_
         with Load(nats.url, SYMBOLS, RATE) as load:
             service.wait(lambda: newest_trade(service) > 50)
             before = service.actors()
-            for _ in range(20):
-                victim = service.actor(VICTIM)
-                if victim["state"] == "parked":
-                    break
-                if victim["pid"] is not None:
-                    os.kill(victim["pid"], signal.SIGKILL)
-                    service.wait(lambda pid=victim["pid"]: service.actor(VICTIM)["pid"] != pid)
-            service.wait(lambda: service.actor(VICTIM)["state"] == "parked")
+            kill_until_parked(service)
             assert service.get("/health/readiness")[0] == 200
             stored = newest_trade(service)
             service.wait(lambda: load.sent > stored + 200)
