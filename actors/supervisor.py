@@ -11,6 +11,7 @@ import os
 import random
 import signal
 from collections import deque
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -204,7 +205,8 @@ class Supervisor(Actor):
                     self._keep(ended)
                 case Escalate(name=name, cause=cause):
                     log("escalated", level=logging.ERROR, actor_name=name, cause=cause)
-                    self.send(self._main, messages.Escalated(name, cause))
+                    fatal = self._running().children[name].fatal
+                    self.send(self._main, messages.Escalated(name, cause, fatal))
 
     def _create(self, name: str, generation: int) -> None:
         spec = self._running().children[name].spec
@@ -220,7 +222,8 @@ class Supervisor(Actor):
             if self._running().stopping:
                 self._killed.append(name)
             log("actor_killed", level=logging.WARNING, actor_name=name, pid=process.pid)
-            os.kill(process.pid, signal.SIGKILL)  # not yet reaped: the pid is still this child's
+            with suppress(ProcessLookupError):  # it is dead already, and the news of that on its way
+                os.kill(process.pid, signal.SIGKILL)
 
     def _tell(self, name: str, message: messages.Message) -> None:
         address = self._addresses.get(name)

@@ -25,6 +25,7 @@ from data_manager.system.clock import now_ms as wall_ms
 
 GRACE_MS = 2_000  # after the close of a bar, for trades on their way, unless a later trade has come
 SETTLE_S = 0.5  # from a minute's first change to its bar, or a flood of old trades would derive it each batch
+REST = 10  # a minute waits this many times as long as the last one took: deriving is never most of the work
 MAX_TALLIES = 32  # minutes with running totals; older ones are derived from stored trades
 MAX_DERIVED = 20  # minutes of one `derive`, which bounds its transaction
 MAX_DIRTY = 5_000  # beyond it nothing waits for SETTLE_S
@@ -60,6 +61,7 @@ class Bars:
         self._dirty: dict[int, float] = {}  # minute -> monotonic time from which it may be derived
         self._tallies: dict[int, _Counted] = {}  # only of minutes whose every stored trade was counted
         self._newest = -1  # the latest minute with a trade
+        self._settle_s = SETTLE_S
         self._incomplete: _Incomplete | None = None
 
     def recover(self) -> None:
@@ -70,7 +72,7 @@ class Bars:
         self._newest = max((_minute_of(trade) for trade in last if trade), default=-1)
         self._tallies = {}
         self._incomplete = None
-        if self._newest in self._dirty and not self._passed(self._newest + MINUTE_MS, wall_ms(self._clock)):
+        if self._newest in self._dirty:  # more of it may come, also long after its close: the backlog of an outage
             self._count(self._newest, self._trades(self._newest), first=True)
 
     def before_write(self, trades: Sequence[Trade], closed: Iterable[BarKey] = ()) -> set[int]:
@@ -152,7 +154,7 @@ class Bars:
         return changed | {end - MINUTE_MS for end in ends if not self._passed(end, now)}
 
     def _await(self, minutes: Iterable[int]) -> None:
-        ready_at = self._clock.monotonic() + SETTLE_S
+        ready_at = self._clock.monotonic() + self._settle_s
         for minute in minutes:
             self._dirty.setdefault(minute, ready_at)
 
@@ -169,6 +171,7 @@ class Bars:
             del self._tallies[minute]
 
     def _derive_minute(self, bars: dict[BarKey, Candle], minute: int, around: Neighbours, now_ms: int) -> None:
+        began = self._clock.monotonic()
         wait_s = SETTLE_S
         if self._incomplete and self._incomplete.minute == minute:
             wait_s, self._incomplete = 2 * self._incomplete.wait_s, None
@@ -179,12 +182,15 @@ class Bars:
             bar = derive(self._trades(minute), minute, around, now_ms)
         else:
             bar = from_tally(tally, kind, minute, around, now_ms)
+        now = self._clock.monotonic()
+        self._settle_s = max(SETTLE_S, REST * (now - began))
         if bar is None:
             return
         bars["1m", minute] = bar
         _, after = _beside(around)
         if not bar.complete and (after is None or not self._passed(after + MINUTE_MS, now_ms)):
-            self._incomplete = _Incomplete(minute, wait_s, self._clock.monotonic() + wait_s)
+            wait_s = max(wait_s, self._settle_s)
+            self._incomplete = _Incomplete(minute, wait_s, now + wait_s)
 
     def _incomplete_beside(self, around: Neighbours) -> set[int]:
         """The nearest minutes with trades whose bars are incomplete and that are not dirty anyway."""

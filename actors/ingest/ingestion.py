@@ -219,11 +219,14 @@ class Ingestion:
                 unpacked.report.failures.append((event.event_type, STORE_REFUSES))
 
     def _derive(self, report: Report) -> None:
-        while self._bars.due(now := now_ms(self._clock)):
-            bars, minutes = self._bars.derive(now)
-            self._store.write(self._symbol, Write(derived=bars, clean_minutes=minutes))
-            for bar in bars:
-                report.derived[bar.timeframe] = report.derived.get(bar.timeframe, 0) + 1
+        """One round; what is due beyond it waits for the next call, so that no unit of work takes long."""
+        now = now_ms(self._clock)
+        if not self._bars.due(now):
+            return
+        bars, minutes = self._bars.derive(now)
+        self._store.write(self._symbol, Write(derived=bars, clean_minutes=minutes))
+        for bar in bars:
+            report.derived[bar.timeframe] = report.derived.get(bar.timeframe, 0) + 1
 
     def _waits(self, received: Iterable[int]) -> dict[int, int]:
         now = self._clock.now_us()
