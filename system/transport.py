@@ -179,10 +179,16 @@ class JetStreamSource:
             await self._consumer.close()
 
     async def _answer(self, deliveries: Iterable[Delivery], answer: bytes) -> None:
-        publish = self._client.publish
+        client = self._client
         try:
+            if client.is_connected:
+                # one command for all: nats-py's publish costs 4 us each, which is most of what a router does
+                tail = b" %d\r\n%b\r\n" % (len(answer), answer)
+                await client._send_command(b"".join([b"PUB %b%b" % (d.reply.encode(), tail) for d in deliveries]))
+                await client._flush_pending()
+                return
             for delivery in deliveries:
-                await publish(delivery.reply, answer)
+                await client.publish(delivery.reply, answer)
         except nats.errors.OutboundBufferLimitError:
             return  # disconnected, and enough is waiting for the socket: the rest will be delivered again
         except nats.errors.ConnectionClosedError as error:

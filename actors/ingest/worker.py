@@ -25,6 +25,7 @@ from data_manager.system.worker import Context, Status
 
 BATCHES_PER_WRITE = 16  # MARKET batches of one transaction, at most
 BYTES_PER_WRITE = 4 * 2**20
+BACKLOG_LINGER_S = 0.02
 WINDOW = 64  # MARKET batches on their way or waiting here: 16 MiB at the most
 DERIVE_S = 0.5  # how often time alone may make a bar due
 RETRY_S, RETRY_CAP_S = 0.2, 30.0  # pauses while the store or NATS refuses
@@ -88,7 +89,7 @@ class IngestWorker:
             asyncio.create_task(self._derive_by_time()),
         ]
         try:
-            while deliveries := await source.batch(BATCHES_PER_WRITE, BYTES_PER_WRITE, 0):
+            while deliveries := await source.batch(BATCHES_PER_WRITE, BYTES_PER_WRITE, self._linger_s(source)):
                 await self._store_all(deliveries)
                 await source.ack(deliveries)
         except StoreError as error:
@@ -98,6 +99,10 @@ class IngestWorker:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             await source.close()
+
+    def _linger_s(self, source: Source) -> float:
+        """With a backlog, fewer and larger transactions: 16 batches a write cost a third less than one."""
+        return BACKLOG_LINGER_S if source.lag else 0.0
 
     async def _store_all(self, deliveries: Sequence[Message]) -> None:
         began = self._clock.monotonic()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from data_manager.storage.records import ALL_SYMBOLS, Symbol
+from data_manager.storage.sqlite.checkpoints import Checkpointer
 from data_manager.storage.sqlite.errors import ROW_ERRORS, store_error
 from data_manager.storage.sqlite.tables import SCHEMA_VERSION, schema
 from data_manager.system.errors import StoreCorrupt, StoreError, StoreUnavailable
@@ -45,6 +46,7 @@ class SymbolFiles:
         self._synchronous = synchronous
         self._busy_s = READER_BUSY_S if read_only else timeout_s
         self._open: OrderedDict[Symbol, OpenFile] = OrderedDict()
+        self._checkpoints = Checkpointer()
 
     def path(self, symbol: Symbol) -> Path:
         """The symbol's file; raises StoreError for what cannot be a symbol, and so would be another path."""
@@ -82,11 +84,19 @@ class SymbolFiles:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+            self._after_commit(connection, self.path(symbol))
 
     def close(self) -> None:
         """Close every connection."""
+        self._checkpoints.close()
         while self._open:
             self._open.popitem()[1].connection.close()
+
+    def _after_commit(self, connection: sqlite3.Connection, path: Path) -> None:
+        if path in self._checkpoints.overdue:
+            self._checkpoints.overdue.discard(path)
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # of everything, since nobody else writes now
+        self._checkpoints.wrote(path)
 
     @contextmanager
     def _translating(self, path: Path, symbol: Symbol | None = None) -> Iterator[None]:
@@ -149,6 +159,7 @@ class SymbolFiles:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # works before the first table only
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
         if version == 0:
             _create(connection)
