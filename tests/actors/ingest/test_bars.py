@@ -4,7 +4,7 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,9 +57,11 @@ class WatchedStore(SqliteMarketStore):
     def __init__(self, folder: Path, *, clock: FakeClock) -> None:
         super().__init__(folder, clock=clock)
         self.read_back: list[int] = []
+        self.read_cost: Callable[[], None] = lambda: None
 
     def trades_between(self, symbol: Symbol, start_ms: int, end_ms: int) -> list[Trade]:
         self.read_back.append(start_ms)
+        self.read_cost()
         return super().trades_between(symbol, start_ms, end_ms)
 
 
@@ -261,6 +263,24 @@ def test_a_flood_of_old_trades_derives_a_minute_twice_a_second_at_most(ingest: I
     bar = ingest.bar(DAY - HOUR)
     assert bar is not None
     assert bar.trades_count == 400
+
+
+def test_a_minute_that_takes_long_to_read_back_rests_ten_times_as_long(ingest: Ingest) -> None:
+    minute = DAY - 10 * MINUTE_MS
+    ingest.write(*chain(minute, 3), *chain(minute + 5 * MINUTE_MS, 1, first=100))
+    ingest.crash()  # the totals are gone: from now on its trades are read back
+    ingest.store.read_cost = lambda: ingest.clock.advance(1.0)
+
+    def reads_after(seconds: float) -> int:
+        ingest.clock.advance(seconds)
+        ingest.derive()
+        return ingest.store.read_back.count(minute)
+
+    first = reads_after(SETTLE_S)
+    assert first > 0
+    ingest.write(*chain(minute + 10_000, 3, first=3))
+    assert reads_after(9.0) == first
+    assert reads_after(2.0) > first
 
 
 def test_one_call_derives_a_bounded_number_of_minutes_the_oldest_first(ingest: Ingest) -> None:
