@@ -25,7 +25,7 @@ from data_manager.system.clock import now_ms as wall_ms
 
 GRACE_MS = 2_000  # after the close of a bar, for trades on their way, unless a later trade has come
 SETTLE_S = 0.5  # from a minute's first change to its bar, or a flood of old trades would derive it each batch
-REST = 10  # a minute waits this many times as long as the last one took: deriving is never most of the work
+REST = 10  # and this many times as long as the last round took: deriving is never most of the work
 MAX_TALLIES = 32  # minutes with running totals; older ones are derived from stored trades
 MAX_DERIVED = 20  # minutes of one `derive`, which bounds its transaction
 MAX_DIRTY = 5_000  # beyond it nothing waits for SETTLE_S
@@ -121,6 +121,7 @@ class Bars:
         The bars are those of the due minutes, of their incomplete neighbours, and of every longer bar around
         them that has ended and holds no other dirty minute (a later call rolls that one up).
         """
+        began = self._clock.monotonic()
         due = self.due(now_ms)
         for minute in due:
             self._dirty.pop(minute, None)
@@ -134,6 +135,8 @@ class Bars:
                 around = self._store.neighbours(self._symbol, beside, beside + MINUTE_MS)
                 self._derive_minute(bars, beside, around, now_ms)
         self._roll_up(bars, minutes, now_ms)
+        # halved, not forgotten: a cheap round for one minute says little about the next one for another
+        self._settle_s = max(SETTLE_S, REST * (self._clock.monotonic() - began), self._settle_s / 2)
         return list(bars.values()), set(due)
 
     def _passed(self, end: int, now_ms: int) -> bool:
@@ -171,8 +174,7 @@ class Bars:
             del self._tallies[minute]
 
     def _derive_minute(self, bars: dict[BarKey, Candle], minute: int, around: Neighbours, now_ms: int) -> None:
-        began = self._clock.monotonic()
-        wait_s = SETTLE_S
+        wait_s = self._settle_s
         if self._incomplete and self._incomplete.minute == minute:
             wait_s, self._incomplete = 2 * self._incomplete.wait_s, None
         if (stored := self._stored(minute)) and stored.source != Source.TRADES:
@@ -182,15 +184,12 @@ class Bars:
             bar = derive(self._trades(minute), minute, around, now_ms)
         else:
             bar = from_tally(tally, kind, minute, around, now_ms)
-        now = self._clock.monotonic()
-        self._settle_s = max(SETTLE_S, REST * (now - began))
         if bar is None:
             return
         bars["1m", minute] = bar
         _, after = _beside(around)
         if not bar.complete and (after is None or not self._passed(after + MINUTE_MS, now_ms)):
-            wait_s = max(wait_s, self._settle_s)
-            self._incomplete = _Incomplete(minute, wait_s, now + wait_s)
+            self._incomplete = _Incomplete(minute, wait_s, self._clock.monotonic() + wait_s)
 
     def _incomplete_beside(self, around: Neighbours) -> set[int]:
         """The nearest minutes with trades whose bars are incomplete and that are not dirty anyway."""

@@ -265,7 +265,7 @@ def test_a_flood_of_old_trades_derives_a_minute_twice_a_second_at_most(ingest: I
     assert bar.trades_count == 400
 
 
-def test_a_minute_that_takes_long_to_read_back_rests_ten_times_as_long(ingest: Ingest) -> None:
+def test_a_minute_that_takes_long_to_read_back_rests_several_times_as_long(ingest: Ingest) -> None:
     minute = DAY - 10 * MINUTE_MS
     ingest.write(*chain(minute, 3), *chain(minute + 5 * MINUTE_MS, 1, first=100))
     ingest.crash()  # the totals are gone: from now on its trades are read back
@@ -279,8 +279,8 @@ def test_a_minute_that_takes_long_to_read_back_rests_ten_times_as_long(ingest: I
     first = reads_after(SETTLE_S)
     assert first > 0
     ingest.write(*chain(minute + 10_000, 3, first=3))
-    assert reads_after(9.0) == first
-    assert reads_after(2.0) > first
+    assert reads_after(4.0) == first
+    assert reads_after(7.0) > first
 
 
 def test_one_call_derives_a_bounded_number_of_minutes_the_oldest_first(ingest: Ingest) -> None:
