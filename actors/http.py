@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 COMMAND_S = 5.0  # how long the supervisor may take to answer a command
 MAX_COMMANDS = 16  # under way at a time
 LAST_FLUSH_S = 1.0  # for incidents that are still to be saved at the end
-PORTS_FILE = "http.json"
 
 
 class SupervisorLine:
@@ -91,9 +90,8 @@ class HttpWorker:
             cleanup.callback(api.close)
             metrics = bind(settings.api_host, settings.metrics_port, "METRICS_PORT")
             cleanup.callback(metrics.close)
-            ports_file = settings.data_dir / PORTS_FILE
-            write_ports(ports_file, api, metrics)
-            cleanup.callback(ports_file.unlink, missing_ok=True)
+            write_ports(settings.ports_file, api, metrics)
+            cleanup.callback(settings.ports_file.unlink, missing_ok=True)
             await self._serve(stop, cleanup, api, metrics)
 
     def status(self) -> Status:

@@ -165,7 +165,9 @@ class RouterWorker:
         self, source: Source, market: MarketPublisher, feed: FeedConsumer | None, forwarder: Forwarder
     ) -> None:
         """Set the gauges, tell what is suspected, and keep slow work from being delivered again."""
-        while True:
+        me = asyncio.current_task()
+        # not for ever: a request whose answer comes with the cancellation swallows that (wait_for, before Python 3.12)
+        while me and not me.cancelling():
             self._measure(source)
             self._tell()
             if feed and self._connection.connected:

@@ -26,7 +26,7 @@ from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
 from data_manager.system.worker import Status
 
-FLUSH_S = 0.05  # how long Thespian may take to transmit what was sent before the process exits
+FLUSH_S = 0.2  # how long Thespian may take to transmit what was sent before the process exits
 EXIT_FAILED = 1
 LEAVE = "leave"
 

@@ -43,7 +43,6 @@ class AsyncActor(BaseActor):
         self._writer.setblocking(False)
         self._posts: deque[Message | BaseException | None] = deque()
         self._armed = False
-        self._ticked = self.clock.monotonic()
         self._draining = False
         self._worker = self.make_worker(
             Context(
@@ -54,9 +53,10 @@ class AsyncActor(BaseActor):
                 clock=self.clock,
                 rng=self.rng,
                 metrics=self.metrics,
-                send=self._post,
+                send=self._send,
             )
         )
+        self._ticked = self.clock.monotonic()  # from here: what the worker imports may take seconds
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         threading.Thread(target=self._run_loop, name="loop", daemon=True).start()
@@ -69,7 +69,7 @@ class AsyncActor(BaseActor):
 
     def on_message(self, message: Message) -> None:
         """Pass it to the worker, on the loop."""
-        self._loop.call_soon_threadsafe(self._worker.receive, message)
+        self._loop.call_soon_threadsafe(self._receive, message)
 
     def status(self) -> Status:
         """The worker's own word."""
@@ -85,10 +85,14 @@ class AsyncActor(BaseActor):
         """A watch holds for one return of receiveMessage only, so each of them gives it again."""
         return ThespianWatch([self._reader.fileno()]) if hasattr(self, "_reader") else None
 
-    def _post(self, item: Message | BaseException | None) -> None:
-        """From any thread: hand an item to the actor's thread. None: the worker has finished."""
+    def _send(self, message: Message) -> None:
+        """From any thread: a worker's message to the supervisor."""
         if len(self._posts) >= OUTBOX_MAX:
             raise RuntimeError(f"{self.name}: {OUTBOX_MAX} messages wait for the actor's thread")
+        self._post(message)
+
+    def _post(self, item: Message | BaseException | None) -> None:
+        """From any thread: hand an item to the actor's thread. None: the worker has finished."""
         self._posts.append(item)
         if not self._armed:
             self._armed = True
@@ -108,6 +112,12 @@ class AsyncActor(BaseActor):
                 self.crash(item)
             else:
                 self.tell(item)
+
+    def _receive(self, message: Message) -> None:
+        try:
+            self._worker.receive(message)
+        except Exception as error:  # noqa: BLE001  asyncio would log it and go on as if nothing had been
+            self._post(error)
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)

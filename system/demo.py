@@ -17,15 +17,15 @@ from pydantic import SecretStr
 from data_manager.system.account import Account, read_account
 from data_manager.system.clock import SystemClock
 from data_manager.system.demo_screen import Screen
-from data_manager.system.errors import ConfigError
+from data_manager.system.errors import ConfigError, StoreUnavailable
 from data_manager.system.lifecycle import Service, SystemDied
 from data_manager.system.logs import configure
-from data_manager.system.messages import Tree
+from data_manager.system.messages import ActorView, Tree
 from data_manager.system.settings import Settings
 from data_manager.system.tree import EXCHANGE
 
 UNRECONCILED = 1
-SETTLE_S = 20.0  # for what was published to be stored, once the exchange is silent
+SETTLE_S = 5.0  # beyond the time of a redelivery: when nothing has been stored for so long, nothing will be
 LOG_NAME, TOKEN_NAME = "data-manager.log", "api-token"
 
 
@@ -36,15 +36,16 @@ class Demo:
         self._settings = settings
         self._seconds = seconds
         self._clock = SystemClock()
-        self._carried = 0  # events that an earlier, killed run left in the streams
+        self._token_file = settings.data_dir / TOKEN_NAME
+        self._before = Account({})  # the ledgers ...
+        self._in_feed = 0  # ... and FEED as they were at the start
 
     def run(self) -> int:
         """Run until Ctrl-C or the end of the time, print the summary, and return the exit code."""
         console = self._redirect_output()
-        service = Service(self._with_token(), before_actors=self._count_leftovers)
-        screen = Screen(console, service.settings)
+        service = Service(self._with_token(), before_actors=self._prepare)
+        screen = Screen(console, service.settings, None if self._settings.api_token else self._token_file)
         try:
-            before = read_account(service.settings)
             with service, screen:
                 self._watch(service, screen)
                 published = self._settle(service, screen)
@@ -52,7 +53,7 @@ class Demo:
         except SystemDied as death:
             screen.say(f"The system died: {death} (exit code {death.exit_code}).")
             return death.exit_code
-        account = read_account(service.settings).since(before)
+        account = read_account(service.settings).since(self._before)
         screen.summary(account, published, self._carried, service.final_tree)
         return code or (0 if reconciles(account, published + self._carried) else UNRECONCILED)
 
@@ -73,56 +74,85 @@ class Demo:
         return console
 
     def _with_token(self) -> Settings:
-        """The settings with a random API token, told to the operator in a file only they can read."""
+        """The settings, with a random API token unless the operator has one."""
         if self._settings.api_token is not None:
             return self._settings
-        token = secrets.token_urlsafe(24)
-        path = self._settings.data_dir / TOKEN_NAME
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{token}\n")
-        return self._settings.model_copy(update={"api_token": SecretStr(token)})
+        return self._settings.model_copy(update={"api_token": SecretStr(secrets.token_urlsafe(24))})
 
-    def _count_leftovers(self, settings: Settings) -> None:
-        in_feed = asyncio.run(last_sequence(settings))
-        self._carried = max(0, in_feed - read_account(settings).events)
+    def _prepare(self, settings: Settings) -> None:
+        """Once the folder is ours and the broker up: tell the token to this user alone, look what is there."""
+        self._token_file.unlink(missing_ok=True)
+        if self._settings.api_token is None and settings.api_token is not None:
+            file = os.open(self._token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(file, "w") as writer:
+                writer.write(f"{settings.api_token.get_secret_value()}\n")
+        self._before = read_account(settings)
+        self._in_feed = asyncio.run(last_sequence(settings)) or 0
+
+    @property
+    def _carried(self) -> int:
+        """Events that an earlier, killed run left in FEED."""
+        return max(0, self._in_feed - self._before.events)
 
     def _watch(self, service: Service, screen: Screen) -> None:
-        began = self._clock.monotonic()
+        began, ends = self._clock.monotonic(), float("inf")
 
         def go_on() -> bool:
+            nonlocal ends
             elapsed = self._clock.monotonic() - began
-            if screen.due(elapsed):
-                screen.show(service.tree.tree(), elapsed)
-            return self._seconds is None or elapsed < self._seconds
+            tree = service.tree.tree()
+            if self._seconds is not None and ends == float("inf") and exchange_in(tree).ever_running:
+                ends = elapsed + self._seconds
+            screen.show(tree, elapsed)
+            return elapsed < ends
 
         service.run(go_on)
 
     def _settle(self, service: Service, screen: Screen) -> int:
         """Silence the exchange and wait until all it published has been stored; returns how much that was."""
         screen.say("Stopping: the exchange first, then what is on its way.")
-        service.tree.command(EXCHANGE, "pause")
-        deadline = self._clock.monotonic() + SETTLE_S
-        while True:
-            tree = service.tree.tree()
-            published = published_in(tree)
-            silent = all(view.state == "paused" for view in tree.actors if view.name == EXCHANGE)
-            lag = sum(view.lag or 0 for view in tree.actors)
-            if (silent and lag == 0) or self._clock.monotonic() > deadline:
-                return published
-            service.tree.watch(0.1)
+        while (state := exchange_in(service.tree.tree()).state) != "paused":
+            if state != "stopping":
+                service.tree.command(EXCHANGE, "pause")
+            service.poll()
+        published = self._published(service)
+        most, since = 0, self._clock.monotonic()
+        while (received := self._received()) < self._carried + published:
+            now = self._clock.monotonic()
+            if received > most:
+                most, since = received, now
+            elif now - since > self._settings.ack_wait_s + SETTLE_S:
+                break
+            service.poll()
+        return published
+
+    def _published(self, service: Service) -> int:
+        """By FEED's count, which no kill can falsify; by the exchange's own where there is no FEED."""
+        in_feed = asyncio.run(last_sequence(service.settings))
+        return published_in(service.tree.tree()) if in_feed is None else in_feed - self._in_feed
+
+    def _received(self) -> int:
+        try:
+            return read_account(self._settings).since(self._before).events
+        except StoreUnavailable:  # the file of a writer that was killed is being recovered
+            return 0
 
 
-async def last_sequence(settings: Settings) -> int:
-    """How many messages FEED has ever taken; 0 when there is no FEED yet."""
+async def last_sequence(settings: Settings) -> int | None:
+    """How many messages FEED has ever taken; None when there is no FEED."""
     client = await nats.connect(settings.nats_url)
     try:
         info = await client.jetstream().stream_info(settings.feed_stream)
         return int(info.state.last_seq)
     except NotFoundError:
-        return 0
+        return None
     finally:
         await client.close()
+
+
+def exchange_in(tree: Tree) -> ActorView:
+    """The simulated exchange."""
+    return next(view for view in tree.actors if view.name == EXCHANGE)
 
 
 def published_in(tree: Tree) -> int:

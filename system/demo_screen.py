@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import IO
 
 import msgspec
@@ -16,7 +17,7 @@ from data_manager.system.metrics import quantile
 from data_manager.system.settings import Settings
 
 LIVE_S, PLAIN_S = 1.0, 5.0  # between two pictures of the status
-TABLE_WIDTH = 110  # also where there is no terminal to fit into
+PLAIN_WIDTH = 110  # of tables where there is no terminal to fit into
 LATENCY = "data_manager_publish_to_stored_seconds"
 
 
@@ -30,9 +31,11 @@ class _Ports(msgspec.Struct):
 class Screen:
     """Writes to the operator's terminal (or pipe). A context manager around the live part."""
 
-    def __init__(self, stream: IO[str], settings: Settings) -> None:
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+    def __init__(self, stream: IO[str], settings: Settings, token_file: Path | None) -> None:
+        width = None if stream.isatty() else PLAIN_WIDTH
+        self._console = Console(file=stream, highlight=False, soft_wrap=True, width=width)
         self._settings = settings
+        self._token_file = token_file
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._next = 0.0
         self._addresses_told = False
@@ -40,7 +43,8 @@ class Screen:
     def __enter__(self) -> Screen:
         self.say(f"Petrosa Data Manager, simulated exchange, {', '.join(self._settings.supported_pairs)}")
         self.say(f"  data and log    {self._settings.data_dir}/  (data-manager.log)")
-        self.say(f"  token           {self._settings.data_dir}/api-token")
+        if self._token_file is not None:
+            self.say(f"  token           {self._token_file}")
         if self._live is not None:
             self._live.start()
         return self
@@ -53,14 +57,12 @@ class Screen:
         """One line, above the live table where there is one."""
         self._console.print(text, markup=False)
 
-    def due(self, elapsed: float) -> bool:
-        """Whether the status should be shown again."""
-        return elapsed >= self._next
-
     def show(self, tree: Tree, elapsed: float) -> None:
-        """Show the status of the tree `elapsed` seconds after the start."""
-        self._next = elapsed + (LIVE_S if self._live is not None else PLAIN_S)
+        """Show the status of the tree `elapsed` seconds after the start, as often as it should be shown."""
         self._tell_addresses()
+        if elapsed < self._next:
+            return
+        self._next = elapsed + (LIVE_S if self._live is not None else PLAIN_S)
         line = status_line(tree, elapsed)
         if self._live is None:
             self.say(line)
@@ -75,7 +77,7 @@ class Screen:
         for kind, counts in sorted(account.by_type.items()):
             table.add_row(kind, *(f"{counts[name]:,}" for name in COUNTED))
         table.add_row("total", *(f"{account.total(name):,}" for name in COUNTED))
-        self._console.print(table, width=TABLE_WIDTH)
+        self._console.print(table)
         extra = f" and {carried:,} left by an earlier run" if carried else ""
         self.say(
             f"published {published:,}{extra}, stored {account.total('stored'):,}, "
@@ -94,7 +96,7 @@ class Screen:
         if self._addresses_told:
             return
         try:
-            ports = msgspec.json.decode((self._settings.data_dir / "http.json").read_bytes(), type=_Ports)
+            ports = msgspec.json.decode(self._settings.ports_file.read_bytes(), type=_Ports)
         except FileNotFoundError:
             return
         self._addresses_told = True

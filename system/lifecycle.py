@@ -4,7 +4,7 @@ Exit codes of `data-manager run` and `demo`:
 
     0   asked to stop, and everything stopped in order (demo: and the counts reconcile)
     1   demo only: the counts do not reconcile
-    2   a setting, flag, port or folder is wrong; the sentence is on stderr
+    2   a setting, flag, port or folder is wrong (ConfigError); the sentence is on stderr
     70  Thespian's admin process died
     71  the supervisor died
     72  the embedded broker cannot be kept running
@@ -44,9 +44,11 @@ from data_manager.system.tree import specs_of
 if TYPE_CHECKING:
     from data_manager.system.broker import EmbeddedBroker
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ADMIN_DIED, SUPERVISOR_DIED, BROKER_DIED, ESCALATED, FORCED_KILL, FORCED = 70, 71, 72, 75, 76, 130
 POLL_S = 0.1
 ASK_S = 5.0
+LAST_WORDS_S = 1.0  # for what the supervisor sent before it ended
 SHUTDOWN_S = 3.0  # for Thespian's own shutdown, once the tree is down
 BROKER_RESTARTS = 5  # of the embedded broker within BROKER_WITHIN_S
 BROKER_WITHIN_S = 60.0
@@ -98,7 +100,10 @@ class ActorTree:
         return done.problem
 
     def watch(self, seconds: float) -> None:
-        """Wait; raises SystemDied at once when the admin or the supervisor is gone or has escalated."""
+        """Wait; raises SystemDied at once when the admin or the supervisor is gone or has escalated.
+
+        Raises ConfigError when an actor is given up for a cause that only the operator can mend.
+        """
         message = self._system.listen(seconds)
         if message is not None:
             self._mail.append(message)
@@ -129,18 +134,24 @@ class ActorTree:
                 self._mail.append(message)
             if hasattr(self, "_admin_life"):
                 self._check(expect_stop=kind is messages.Stopped)
-        raise SystemDied(SUPERVISOR_DIED, f"the supervisor did not answer within {timeout:g} s")
+                if self._ended(self._supervisor_life):
+                    deadline = min(deadline, self._clock.monotonic() + LAST_WORDS_S)
+        raise SystemDied(SUPERVISOR_DIED, "the supervisor does not answer")
 
     def _check(self, *, expect_stop: bool = False) -> None:
         while self._mail:
             message = self._mail.popleft()
             if isinstance(message, messages.Escalated) and not expect_stop:
+                if message.fatal:
+                    raise ConfigError(message.cause)
                 raise SystemDied(ESCALATED, f"{message.actor} cannot be kept running: {message.cause}")
-        readable, _, _ = select.select([self._admin_life, self._supervisor_life], [], [], 0)
-        if self._admin_life in readable:
+        if self._ended(self._admin_life):
             raise SystemDied(ADMIN_DIED, "the actor system's admin process died")
-        if self._supervisor_life in readable and not expect_stop:
+        if self._ended(self._supervisor_life) and not expect_stop:
             raise SystemDied(SUPERVISOR_DIED, "the supervisor process died")
+
+    def _ended(self, life: int) -> bool:
+        return bool(select.select([life], [], [], 0)[0])
 
 
 class Service:
@@ -160,6 +171,7 @@ class Service:
         self._broker_restarts: deque[float] = deque()
         self._tree: ActorTree | None = None
         self._signals: deque[int] = deque()
+        self._handlers: dict[signal.Signals, Any] = {}  # those of before, while ours are in place
 
     def __enter__(self) -> Service:
         from data_manager.storage.data_dir import DataDir
@@ -168,6 +180,7 @@ class Service:
         self._data_dir = DataDir(self.settings.data_dir)
         self._data_dir.acquire()
         try:
+            self._handlers = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
             self._start()
         except BaseException:
             self._clean_up()
@@ -183,28 +196,30 @@ class Service:
         assert self._tree is not None  # set by __enter__
         return self._tree
 
-    def run(self, on_poll: Callable[[], bool]) -> int:
+    def run(self, on_poll: Callable[[], bool] = lambda: True) -> None:
         """Watch over everything until SIGTERM, SIGINT or `on_poll` (called ten times a second) says stop.
 
-        Returns 0; raises SystemDied when a part dies that nothing here can replace.
+        A signal counts from the start on; a second one forces the end, whatever is going on. Raises as `poll` does.
         """
-        with self._handling_signals():
-            while not self._signals and on_poll():
-                self.tree.watch(POLL_S)
-                self._reap()
-                self._keep_broker()
-        return 0
+        while not self._signals and on_poll():
+            self.poll()
+
+    def poll(self) -> None:
+        """Watch for a tenth of a second; raises SystemDied when a part dies that nothing here can replace."""
+        self.tree.watch(POLL_S)
+        self._reap()
+        self._keep_broker()
 
     def stop(self) -> int:
-        """Drain and stop everything; a second signal meanwhile forces the end. Returns the exit code."""
-        with self._handling_signals():
-            log("stopping", grace_s=self.settings.drain_timeout_s)
-            stopped = self.tree.stop(self.settings.drain_timeout_s)
+        """Drain and stop everything; returns the exit code."""
+        log("stopping", grace_s=self.settings.drain_timeout_s)
+        stopped = self.tree.stop(self.settings.drain_timeout_s)
         log("stopped", killed=list(stopped.killed))
         self.final_tree = stopped.tree
         return FORCED_KILL if stopped.killed else 0
 
     def _start(self) -> None:
+        self.settings.ports_file.unlink(missing_ok=True)  # of a run that was killed: nobody listens there
         if self.settings.nats_url == EMBEDDED:
             from data_manager.system.broker import EmbeddedBroker
 
@@ -220,23 +235,11 @@ class Service:
         gc.freeze()  # the collector would otherwise touch, and so copy, every shared page in every actor
         self._tree = ActorTree(self.settings, self._specs(self.settings), self._clock)
 
-    @contextlib.contextmanager
-    def _handling_signals(self) -> Iterator[None]:
-        def note(number: int, _: FrameType | None) -> None:
-            if self._signals:
-                self._force_end()
-            self._signals.append(number)
-
-        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _force_end(self) -> None:
-        kill_descendants()
-        os._exit(FORCED)
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if self._signals:
+            kill_descendants()
+            os._exit(FORCED)
+        self._signals.append(number)
 
     def _reap(self) -> None:
         """Bury orphans; the broker is Popen's to wait for."""
@@ -256,8 +259,12 @@ class Service:
             self._broker_restarts.popleft()
         if len(self._broker_restarts) > BROKER_RESTARTS:
             raise SystemDied(BROKER_DIED, "the embedded broker cannot be kept running; see its log in the data folder")
-        log("broker_restarted", level=logging.WARNING, exit_code=self._broker.poll())
-        self._broker.restart()
+        exit_code = self._broker.poll()
+        try:
+            self._broker.restart()
+        except ConfigError as error:  # it did run: this is no fault of the operator's
+            raise SystemDied(BROKER_DIED, f"the embedded broker died and cannot be restarted: {error}") from error
+        log("broker_restarted", level=logging.WARNING, exit_code=exit_code)
 
     def _clean_up(self) -> None:
         if self._tree is not None:
@@ -266,13 +273,15 @@ class Service:
             self._broker.stop()
         kill_descendants()
         self._data_dir.release()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
 
-def serve(service: Service, on_poll: Callable[[Service], bool] = lambda service: True) -> int:
-    """Run the service until it is asked to stop, or `on_poll` says so; returns the exit code."""
+def serve(service: Service) -> int:
+    """Run the service until it is asked to stop; returns the exit code. Raises ConfigError."""
     try:
         with service:
-            service.run(lambda: on_poll(service))
+            service.run()
             return service.stop()
     except SystemDied as death:
         log("system_died", level=logging.ERROR, reason=str(death), exit_code=death.exit_code)
@@ -287,16 +296,29 @@ def start_thespian(data_dir: Path) -> Any:
 
     identity = uuid.uuid4().hex
     for _ in range(5):
-        system = ActorSystem(
-            "multiprocTCPBase",
-            {"Admin Port": free_port(), "System Id": identity},
-            logDefs={"version": 1, "disable_existing_loggers": False, "root": {"level": "CRITICAL"}},
-            transientUnique=True,
-        )
+        with logging_at_least(logging.WARNING):
+            system = ActorSystem(
+                "multiprocTCPBase",
+                {"Admin Port": free_port(), "System Id": identity},
+                logDefs={"version": 1, "disable_existing_loggers": False, "root": {"level": "CRITICAL"}},
+                transientUnique=True,
+            )
         status = system.ask(system._systemBase.adminAddr, Thespian_StatusReq(), ASK_S)
         if getattr(status, "capabilities", {}).get("System Id") == identity:
             return system
     raise ConfigError("no free port for the actor system could be found on the loopback interface")
+
+
+@contextlib.contextmanager
+def logging_at_least(level: int) -> Iterator[None]:
+    """A higher threshold for a while. The admin, forked in it, keeps it: it logs its own life as if it were ours."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(max(before, level))
+    try:
+        yield
+    finally:
+        root.setLevel(before)
 
 
 def free_port() -> int:

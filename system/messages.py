@@ -186,10 +186,11 @@ class Stopped(Message, frozen=True):
 
 
 class Escalated(Message, frozen=True):
-    """An essential actor exhausted its restart budget: the process must exit."""
+    """An actor is given up: the process must exit. `fatal` when the cause is the operator's to mend."""
 
     actor: str
     cause: str
+    fatal: bool = False
 
 
 # -- the tree -----------------------------------------------------------------------------------------------

@@ -233,6 +233,11 @@ class Settings(BaseModel):
         return self.data_dir / "market"
 
     @property
+    def ports_file(self) -> Path:
+        """Where the http actor tells which ports it has bound."""
+        return self.data_dir / "http.json"
+
+    @property
     def feed_stream(self) -> str:
         """The stream that captures the raw subject."""
         return f"{self.stream_prefix}_feed"

@@ -21,7 +21,7 @@ from data_manager.system.commands.options import (
 def demo(
     seconds: Annotated[
         float | None,
-        typer.Option("--for", metavar="SECONDS", min=1, help="End by itself after this long, with a summary."),
+        typer.Option("--for", metavar="SECONDS", min=1, help="End by itself once the exchange has run this long."),
     ] = None,
     config_file: ConfigFile = None,
     assign: Assign = None,

@@ -18,7 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from data_manager.actors import http
-from data_manager.actors.http import PORTS_FILE, HttpWorker
+from data_manager.actors.http import HttpWorker
 from data_manager.http.listen import bind
 from data_manager.storage.catalog import SqlCatalog, catalog_url
 from data_manager.storage.protocols import Incident
@@ -48,7 +48,7 @@ class Supervisor:
         )
 
     def ports(self) -> SimpleNamespace:
-        return SimpleNamespace(**orjson.loads((self.settings.data_dir / PORTS_FILE).read_bytes()))
+        return SimpleNamespace(**orjson.loads(self.settings.ports_file.read_bytes()))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[aiohttp.ClientSession]:

@@ -5,11 +5,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from data_manager.actors.feed_state import feed_state
 from data_manager.actors.routing import NO_SYMBOL, NOT_JSON, RESERVED
 from data_manager.storage.ledger import Counts
 from data_manager.system.frames import decode, position
@@ -187,6 +188,26 @@ def test_a_stop_gives_up_what_market_does_not_take(server, settings):
                 await eventually(lambda: router.worker.status().state == "waiting")
             assert await broker.unacknowledged() == 1
 
+    asyncio.run(scenario())
+
+
+def test_a_stop_is_not_held_up_by_a_question_that_is_answered_at_that_very_moment(server, settings, monkeypatch):
+    asked = []
+
+    async def answered_when_cancelled(*question):
+        asked.append(question)
+        answer = await feed_state(*question)
+        if len(asked) > 1:  # the first one belongs to the start
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+        return answer
+
+    async def scenario():
+        async with Router(settings) as router:
+            await router.running()
+            await eventually(lambda: len(asked) > 1)
+
+    monkeypatch.setattr("data_manager.actors.feed_consumer.feed_state", answered_when_cancelled)
     asyncio.run(scenario())
 
 
