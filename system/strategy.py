@@ -283,7 +283,7 @@ class Strategy:
                 child.generation += 1
                 if child.generation > 1:
                     child.restarts += 1
-                child.state, child.detail, child.announced_cause = State.STARTING, "", None
+                child.state, child.detail, child.announced_cause, child.fatal = State.STARTING, "", None, False
                 child.started, child.deadline = now, now + self.policy.start_timeout_s
                 actions.append(Create(child.spec.name, child.generation))
         return actions

@@ -72,7 +72,7 @@ def clean_environment() -> dict[str, str]:
 @pytest.mark.parametrize("line", MAKE)
 def test_a_make_command_does_what_is_tested_elsewhere(line: str) -> None:
     """`make test` is how these tests are run; what others run is one of the commands below."""
-    dry = sh(f"{line} --dry-run", ROOT, MAKEFLAGS="")
+    dry = sh(f"{line} --dry-run --no-print-directory", ROOT, MAKEFLAGS="")
     assert dry.returncode == 0, dry.stderr
     last = dry.stdout.strip().splitlines()[-1].strip()
     in_ci = re.search(rf"\b{line}\b", (ROOT / ".ci" / "run").read_text())

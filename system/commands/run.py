@@ -28,8 +28,9 @@ def run(
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C; logs are JSON lines on stdout.
 
-    Exit codes: 0 stopped in order, 2 settings, 70 the actor system died, 71 the supervisor died, 72 the embedded
-    broker died, 75 a part cannot be kept running, 76 a part had to be killed while stopping, 130 forced.
+    Exit codes: 0 stopped in order, 2 a setting, port or folder is wrong, 70 the actor system died, 71 the supervisor
+    died, 72 the embedded broker died, 75 a part cannot be kept running, 76 a part had to be killed while stopping,
+    130 forced.
     """
     require_linux("run")
     from data_manager.system.lifecycle import Service, serve

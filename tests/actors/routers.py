@@ -169,10 +169,13 @@ class Broker:
         return (info.num_ack_pending or 0) + (info.num_pending or 0)
 
     async def settled(self, timeout: float = 10) -> None:
-        """Wait until everything is acknowledged."""
+        """Wait until everything is acknowledged, twice: the server counts what is pending after it has answered."""
+        calm = 0
 
         async def done() -> bool:
-            return await self.unacknowledged() == 0
+            nonlocal calm
+            calm = calm + 1 if await self.unacknowledged() == 0 else 0
+            return calm == 2
 
         await eventually(done, timeout, every=0.05)
 
