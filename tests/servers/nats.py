@@ -78,8 +78,14 @@ class NatsServer:
         self.start()
 
     def freeze(self) -> None:
-        """SIGSTOP: sockets stay open and nobody answers."""
+        """SIGSTOP: sockets stay open and nobody answers; returns when every thread has stopped."""
         self._signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.pid}/task")
+        eventually_sync(
+            lambda: all(
+                (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads.iterdir()
+            )
+        )
 
     def thaw(self) -> None:
         """SIGCONT."""
