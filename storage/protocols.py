@@ -7,12 +7,13 @@ Errors are those of system/errors.py and nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from data_manager.storage.ledger import BatchEntry, Counts, LedgerTotals
-from data_manager.storage.records import Candle, Depth, Record, Symbol, Trade
+from data_manager.storage.records import ALL_SYMBOLS, Candle, Depth, Record, Series, Symbol, Trade
 
 R = TypeVar("R", bound=Record)
 
@@ -63,8 +64,23 @@ class Written(msgspec.Struct, frozen=True):
     new_trades: int
 
 
+class Holding(msgspec.Struct, frozen=True):
+    """What a store holds of one series."""
+
+    series: Series
+    rows: int
+    oldest_ms: int  # by the time that ranges use
+    newest_ms: int
+    bytes: int | None  # the server's own figure; None where it has none for a single series
+
+
 class MarketStore(Protocol):
     """Market data, its quarantine and its ledger, by symbol."""
+
+    @property
+    def expires_itself(self) -> bool:
+        """Whether the server deletes what is too old by the retention the store was opened with."""
+        ...
 
     def write(self, symbol: Symbol, write: Write) -> Written:
         """Write all of it, or nothing; rows, quarantine and ledger stand or fall together.
@@ -111,12 +127,31 @@ class MarketStore(Protocol):
         """Every symbol that holds data, sorted; ALL_SYMBOLS is not one."""
         ...
 
-    def expire(self, symbol: Symbol, record: type[Record], stored_before_ms: int, limit: int = 1000) -> int:
+    def expire(self, series: Series, stored_before_ms: int, limit: int = 1000) -> int:
         """Delete rows stored before that time, at most `limit` in one transaction; return how many."""
         ...
 
-    def check(self) -> None:
-        """Return when the store can be read and written now; raise StoreError otherwise."""
+    def holdings(self, symbol: Symbol) -> list[Holding]:
+        """Every series of the symbol that has rows, in the order of `series_of`, counted exactly: may take long."""
+        ...
+
+    def data_bytes(self) -> int:
+        """How much all of it takes, by the server's own figures, without indexes where it tells them apart."""
+        ...
+
+    def free_bytes(self) -> int | None:
+        """What is left for it on its disk; None where it cannot tell."""
+        ...
+
+    def findings(self) -> list[str]:
+        """What is not as it should be and will not mend itself, one sentence each; empty when all is well."""
+        ...
+
+    def check(self, symbol: Symbol = ALL_SYMBOLS) -> None:
+        """Return when the store, and what it keeps of the symbol, can be read and written now.
+
+        Raises StoreError otherwise.
+        """
         ...
 
     def close(self) -> None:
@@ -136,8 +171,67 @@ class Incident(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class Dataset(msgspec.Struct, frozen=True):
+    """A series as the catalog describes it, registered when it first holds data."""
+
+    dataset_id: str
+    name: str
+    description: str
+    category: str
+    schema_id: str
+    storage_type: str  # mongodb, sqlite or mysql
+    owner: str
+    update_frequency: str
+    created_ms: int
+    updated_ms: int
+
+
+class Lineage(msgspec.Struct, frozen=True):
+    """What one dataset was made of, in one hour or by one job."""
+
+    lineage_id: str
+    dataset_id: str
+    source_dataset_id: str | None
+    transformation: str
+    input_records: int | None
+    output_records: int | None
+    at_ms: int
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A backfill job; `status` is pending, running, completed or failed."""
+
+    job_id: str
+    symbol: str
+    data_type: str
+    timeframe: str | None
+    start_ms: int
+    end_ms: int
+    status: str
+    created_ms: int | None  # None: a row of the original's with a blank date
+    priority: int = 5
+    progress: float = 0.0  # percent
+    records_fetched: int = 0
+    records_inserted: int = 0
+    error_message: str | None = None
+    started_ms: int | None = None
+    completed_ms: int | None = None
+
+
+class Expiring(StrEnum):
+    """What the catalog keeps for a time: its tables, by the names users know."""
+
+    AUDIT_LOGS = "audit_logs"
+    HEALTH_METRICS = "health_metrics"
+    BACKFILL_JOBS = "backfill_jobs"  # that ended
+    LINEAGE = "lineage_records"
+    INCIDENTS = "data_manager_incidents"  # that ended
+    GAPS = "data_manager_gaps"  # that are closed
+    CONFLICTS = "data_manager_conflicts"
+
+
 class Catalog(Protocol):
-    """What is said about the data: incidents now; gaps, jobs, audits and lineage as they come."""
+    """What is said about the data: datasets, lineage, jobs and incidents."""
 
     def save_incident(self, incident: Incident) -> None:
         """Insert it, or update the one with the same id."""
@@ -145,6 +239,51 @@ class Catalog(Protocol):
 
     def incidents(self, limit: int = 100, open_only: bool = False) -> list[Incident]:
         """The newest first."""
+        ...
+
+    def save_datasets(self, datasets: Sequence[Dataset]) -> int:
+        """Insert those that are new and update the others, whose `created_ms` stays; return how many were new."""
+        ...
+
+    def datasets(
+        self,
+        *,
+        category: str | None = None,
+        owner: str | None = None,
+        search: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        descending: bool = False,
+    ) -> tuple[list[Dataset], int]:
+        """Those that match, by id, and how many match in all; `search` is looked for in id, name and description."""
+        ...
+
+    def dataset(self, dataset_id: str) -> Dataset | None:
+        """The one with that id."""
+        ...
+
+    def save_lineage(self, records: Sequence[Lineage]) -> None:
+        """Insert them; one whose id is there already replaces it, so that a repetition changes nothing."""
+        ...
+
+    def lineage(self, dataset_id: str, limit: int = 100) -> list[Lineage]:
+        """How that dataset came to be, the newest first."""
+        ...
+
+    def save_job(self, job: Job) -> None:
+        """Insert it, or update the one with the same id."""
+        ...
+
+    def job(self, job_id: str) -> Job | None:
+        """The one with that id, by primary key."""
+        ...
+
+    def expire(self, table: Expiring, before_ms: int, limit: int = 1000) -> int:
+        """Delete what ended or was written before that time, at most `limit` rows; return how many."""
+        ...
+
+    def data_bytes(self) -> int:
+        """How much this service's own tables take, by the server's figures."""
         ...
 
     def check(self) -> None:

@@ -314,3 +314,25 @@ MARKET_RECORDS: tuple[type[Record], ...] = (
     Funding,
     Quarantined,
 )
+
+# What has a collection of its own in contract.md §3.2, and so an entry in the catalog; candles by timeframe.
+_SERIES_RECORDS: tuple[type[Record], ...] = (Trade, Depth, Ticker, MarkPrice, BookTicker, Liquidation, Funding)
+
+
+class Series(msgspec.Struct, frozen=True):
+    """The rows of one type of one symbol; of candles, those of one timeframe. What retention and catalog count by."""
+
+    symbol: Symbol
+    record: type[Record]
+    timeframe: str | None = None  # of Candle, and of nothing else
+
+    @property
+    def dataset_id(self) -> str:
+        """Its name in the catalog, and its collection's in MongoDB, e.g. `candles_BTCUSDT_1h`."""
+        return "_".join(filter(None, (self.record.dataset, self.symbol, self.timeframe)))
+
+
+def series_of(symbol: Symbol) -> tuple[Series, ...]:
+    """Every series that a symbol may have."""
+    candles = (Series(symbol, Candle, timeframe) for timeframe in TIMEFRAMES)
+    return (*candles, *(Series(symbol, record) for record in _SERIES_RECORDS))

@@ -1,29 +1,69 @@
-"""Rows that are too old go, a bounded number at a time, so that no writer ever waits for the broom."""
+"""How long rows are kept, by what they are; a row's age counts from when it was stored."""
 
 from __future__ import annotations
 
-from data_manager.storage.protocols import MarketStore
-from data_manager.storage.records import Record, Symbol
-from data_manager.system.clock import Clock, now_ms
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from data_manager.storage.protocols import Expiring
+from data_manager.storage.records import (
+    ALL_SYMBOLS,
+    TIMEFRAMES,
+    BookTicker,
+    Candle,
+    Depth,
+    Funding,
+    Liquidation,
+    MarkPrice,
+    Quarantined,
+    Record,
+    Series,
+    Symbol,
+    Ticker,
+    Trade,
+    series_of,
+)
+from data_manager.system.settings import Settings
 
 DAY_MS = 86_400_000
-EVERY_S = 600.0  # between two sweeps that found little
-ROWS = 1000  # deleted by one call; a call that finds as many leaves the next one due at once
+Kind = tuple[type[Record], str | None]  # candles by timeframe, all else without
 
 
-class Sweep:
-    """Keeps one dataset of one symbol within its days, counted from when a row was stored."""
+class Retention(NamedTuple):
+    """Days by kind of row; what has none is kept for good."""
 
-    def __init__(self, store: MarketStore, symbol: Symbol, record: type[Record], days: int, clock: Clock) -> None:
-        self._store, self._symbol, self._record, self._days = store, symbol, record, days
-        self._clock = clock
-        self._due = clock.monotonic()
+    days: Mapping[Kind, int]
 
-    def run(self) -> int:
-        """Delete at most ROWS rows if it is time; how many went. Raises StoreError."""
-        if self._clock.monotonic() < self._due:
-            return 0
-        before = now_ms(self._clock) - self._days * DAY_MS
-        expired = self._store.expire(self._symbol, self._record, before, ROWS)
-        self._due = self._clock.monotonic() + (EVERY_S if expired < ROWS else 0)
-        return expired
+    def of(self, series: Series) -> int | None:
+        """Days for which the rows of that series are kept."""
+        return self.days.get((series.record, series.timeframe))
+
+
+def retention_of(settings: Settings) -> Retention:
+    """What the settings say."""
+    return Retention(
+        {
+            **{(Candle, name): getattr(settings, f"klines_retention_days_{name}") for name in TIMEFRAMES},
+            (Trade, None): settings.trades_retention_days,
+            (Depth, None): settings.depth_retention_days,
+            (BookTicker, None): settings.book_tickers_retention_days,
+            (Ticker, None): settings.tickers_retention_days,
+            (MarkPrice, None): settings.mark_prices_retention_days,
+            (Liquidation, None): settings.liquidations_retention_days,
+            (Funding, None): settings.funding_rates_retention_days,
+            (Quarantined, None): settings.quarantine_retention_days,
+        }
+    )
+
+
+def expiring_series(symbol: Symbol) -> tuple[Series, ...]:
+    """What of a symbol is kept for a time: every series it may have, and its quarantine."""
+    quarantine = Series(symbol, Quarantined)
+    return (quarantine,) if symbol == ALL_SYMBOLS else (*series_of(symbol), quarantine)
+
+
+def catalog_days(settings: Settings, table: Expiring) -> int:
+    """Days for which the catalog keeps the rows of that table."""
+    return (
+        settings.health_metrics_retention_days if table is Expiring.HEALTH_METRICS else settings.records_retention_days
+    )

@@ -14,11 +14,8 @@ MAX_TYPOS = 2  # an environment name this far from a known one is probably that 
 
 _REASONS: tuple[tuple[str, str], ...] = (
     (
-        "not yet used: this version stores in SQLite under DATA_DIR",
-        "MYSQL_HOST MYSQL_PORT MYSQL_USER MYSQL_PASSWORD MYSQL_DB MYSQL_URI"
-        " MONGODB_HOST MONGODB_PORT MONGODB_USER MONGODB_PASSWORD MONGODB_DB MONGODB_URL"
-        " DB_HEALTH_CHECK_INTERVAL DB_RECONNECT_MAX_ATTEMPTS DB_RECONNECT_BACKOFF_BASE DB_CONNECTION_TIMEOUT"
-        " MONGO_DATA_SIZE_REFRESH_INTERVAL ENABLE_MONGO_DATA_SIZE_GAUGE",
+        "a store is asked when it is needed and tried again with a back-off of its own; STORE_TIMEOUT_S bounds a call",
+        "DB_HEALTH_CHECK_INTERVAL DB_RECONNECT_MAX_ATTEMPTS DB_RECONNECT_BACKOFF_BASE DB_CONNECTION_TIMEOUT",
     ),
     (
         "not yet used: this version does not audit",
@@ -36,10 +33,6 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "ENABLE_LEADER_ELECTION LEADER_ELECTION_HEARTBEAT_INTERVAL LEADER_ELECTION_TIMEOUT",
     ),
     ("not yet used: this version sends no telemetry", "OTEL_ENABLED OTEL_EXPORTER_OTLP_ENDPOINT"),
-    (
-        "not yet used: this version deletes nothing but old quarantine",
-        "TRADES_RETENTION_DAYS HEALTH_METRICS_RETENTION_DAYS",
-    ),
     ("the connection to NATS is never given up", "NATS_MAX_RECONNECT_ATTEMPTS"),
     ("the name is fixed", "NATS_CLIENT_NAME OTEL_SERVICE_NAME"),
     ("only public market data is read", "BINANCE_API_KEY BINANCE_API_SECRET"),
@@ -47,7 +40,12 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "every symbol has one process; MAX_BATCH and LINGER_MS shape the batches",
         "MAX_BATCH_SIZE MAX_CONCURRENT_TASKS MESSAGE_QUEUE_SIZE",
     ),
-    ("candles are stored with the other market data", "CANDLE_DATABASE_TYPE DB_ADAPTER EXTRACTOR_DB_ADAPTER"),
+    ("CANDLE_DATABASE_TYPE says where candles are read", "DB_ADAPTER EXTRACTOR_DB_ADAPTER"),
+    (
+        "no candles of that timeframe are kept",
+        "KLINES_RETENTION_DAYS_3M KLINES_RETENTION_DAYS_30M KLINES_RETENTION_DAYS_2H KLINES_RETENTION_DAYS_6H"
+        " KLINES_RETENTION_DAYS_8H KLINES_RETENTION_DAYS_12H KLINES_RETENTION_DAYS_3D KLINES_RETENTION_DAYS_1W",
+    ),
     ("health is served on API_PORT", "HEALTH_CHECK_PORT HEALTH_CHECK_INTERVAL"),
     (
         "the API is one process with fixed limits",
@@ -66,10 +64,19 @@ _REASONS: tuple[tuple[str, str], ...] = (
 
 WITHOUT_EFFECT: dict[str, str] = {name: reason for reason, names in _REASONS for name in names.split()}
 
-# Families whose members the original names by timeframe or by schema feature.
+# A family whose members the original names by feature.
 WITHOUT_EFFECT_PREFIXES: dict[str, str] = {
-    "KLINES_RETENTION_DAYS_": "not yet used: this version deletes nothing but old quarantine",
     "SCHEMA_": "the schema registry is not part of this service",
+}
+
+# The original read each of these before the MYSQL_ name that stands beside it: whoever still sets one believes that
+# it says where the catalog is. Other POSTGRES_* names mean nothing, since Kubernetes sets POSTGRES_PORT for any
+# Service called `postgres`.
+RENAMED: dict[str, str] = {
+    "POSTGRES_HOST": "MYSQL_HOST",
+    "POSTGRES_USER": "MYSQL_USER",
+    "POSTGRES_PASSWORD": "MYSQL_PASSWORD",
+    "POSTGRES_DB": "MYSQL_DB",
 }
 
 

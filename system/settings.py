@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -28,8 +29,14 @@ from pydantic import (
 from data_manager.system.logs import redact_url
 
 EMBEDDED = "embedded"  # the NATS_URL that starts the wheel's own server
+MONGO_SCHEMES = ("mongodb", "mongodb+srv")
+MYSQL_SCHEMES = ("mysql", "mysql+pymysql")
 NATS_SCHEMES = ("nats", "tls")  # no websockets: they need aiohttp in every process
 MAX_SLOT_S = 3600  # the longest slot of a sampled storage policy
+ANALYSED_DAYS = {  # how far back the longest analysis over the bars of a timeframe looks, and which one that is
+    "1h": (90, "seasonality"),
+    "1d": (365, "volatility, trend and deviation of days"),
+}
 RESERVED_SYMBOL = "SELFTEST"  # never configurable: the router quarantines it, so a test can make a round trip
 
 
@@ -114,6 +121,19 @@ def check_nats_url(text: str) -> str:
     return text
 
 
+def check_database_url(text: str, schemes: tuple[str, ...]) -> str:
+    """A database's URL; raises ValueError with a sentence for one without a known scheme or a host."""
+    try:
+        url = urlsplit(text)
+        hosts = url.netloc.rpartition("@")[2]  # MongoDB takes several, with commas between
+    except ValueError:
+        url, hosts = None, ""
+    if url is None or url.scheme not in schemes or not hosts or re.search(r"\s", text):
+        forms = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ValueError(f"{redact_url(text)!r} is no database URL: write {forms}USER:PASSWORD@HOST:PORT/DATABASE")
+    return text
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -127,6 +147,10 @@ Symbols = Annotated[tuple[str, ...], BeforeValidator(parse_symbols), AfterValida
 NatsUrl = Annotated[str, AfterValidator(check_nats_url)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Days = Annotated[int, Field(gt=0, le=36_500)]
+Port = Annotated[int, Field(gt=0, le=65535)]
+MongoUrl = Annotated[str, AfterValidator(partial(check_database_url, schemes=MONGO_SCHEMES))]
+MysqlUrl = Annotated[str, AfterValidator(partial(check_database_url, schemes=MYSQL_SCHEMES))]
 
 
 class Settings(BaseModel):
@@ -171,11 +195,52 @@ class Settings(BaseModel):
     store_mark_price: Policy = StoragePolicy(mode="sampled", seconds=1)
     store_force_order: Policy = StoragePolicy(mode="full")
     quarantine_max_rows: Annotated[int, Field(ge=0)] = 100_000  # per symbol
-    quarantine_retention_days: Annotated[int, Field(gt=0)] = 7
 
-    # stores
+    # stores; storage/choice.py makes a back end of them
+    mongodb_url: MongoUrl | None = None
+    mongodb_host: str | None = None
+    mongodb_port: Port = 27017
+    mongodb_user: str | None = None
+    mongodb_password: SecretStr | None = None
+    mongodb_db: str | None = None
+    mongodb_write_concern: Annotated[str, Field(pattern=r"^(majority|[1-9][0-9]?)$")] = "majority"
+    mysql_uri: MysqlUrl | None = None
+    mysql_host: str | None = None
+    mysql_port: Port = 3306
+    mysql_user: str = "root"
+    mysql_password: SecretStr | None = None
+    mysql_db: str | None = None
+    require_shared_stores: bool = False
+    candle_database_type: Annotated[Literal["mongodb", "mysql"], BeforeValidator(_lower)] = "mongodb"
     sqlite_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
     store_timeout_s: Seconds = 5
+
+    # retention: days since a row was stored
+    trades_retention_days: Days = 7
+    klines_retention_days_1m: Days = 7
+    klines_retention_days_5m: Days = 14
+    klines_retention_days_15m: Days = 30
+    klines_retention_days_1h: Days = 180
+    klines_retention_days_4h: Days = 180
+    klines_retention_days_1d: Days = 1825
+    depth_retention_days: Days = 1
+    book_tickers_retention_days: Days = 7
+    tickers_retention_days: Days = 7
+    mark_prices_retention_days: Days = 7
+    liquidations_retention_days: Days = 7
+    funding_rates_retention_days: Days = 1825
+    quarantine_retention_days: Days = 7
+    analytics_retention_days: Days = 90
+    health_metrics_retention_days: Days = 90
+    records_retention_days: Days = 180  # audit logs, and jobs, gaps, incidents, conflicts and lineage that ended
+
+    # space
+    market_quota_mb: Annotated[int, Field(ge=0)] = 0  # 0: none
+    shed_at_percent: Annotated[int, Field(gt=0, le=100)] = 80  # of the quota; above it raw order-book data goes
+    disk_low_mb: Annotated[int, Field(ge=0)] = 512  # SQLite: with less left on the disk it goes too ...
+    disk_min_mb: Annotated[int, Field(ge=16)] = 64  # ... and with less than this nothing more is written
+    enable_mongo_data_size_gauge: bool = True
+    mongo_data_size_refresh_interval: Seconds = 60
 
     # HTTP
     enable_api: bool = True
@@ -209,6 +274,8 @@ class Settings(BaseModel):
         """Settings that are good alone and wrong together."""
         if self.heartbeat_miss_s <= self.heartbeat_s:
             raise ValueError("HEARTBEAT_MISS_S must be greater than HEARTBEAT_S, or every actor is taken for hung")
+        if self.heartbeat_miss_s <= self.store_timeout_s:
+            raise ValueError("HEARTBEAT_MISS_S must be greater than STORE_TIMEOUT_S, or a slow store looks like a hang")
         if self.restart_backoff_cap_s < self.restart_backoff_s:
             raise ValueError("RESTART_BACKOFF_CAP_S must not be less than RESTART_BACKOFF_S")
         if self.ingest_memory_hard_mb < self.ingest_memory_soft_mb:
@@ -217,6 +284,18 @@ class Settings(BaseModel):
             raise ValueError(f"API_PORT and METRICS_PORT are both {self.api_port}: give each its own, or 0 for any")
         if (self.nats_cert_file is None) != (self.nats_key_file is None):
             raise ValueError("NATS_CERT_FILE and NATS_KEY_FILE belong together: set both or neither")
+        if self.disk_low_mb < self.disk_min_mb:
+            raise ValueError("DISK_LOW_MB must not be less than DISK_MIN_MB")
+        return self
+
+    @model_validator(mode="after")
+    def _check_retention(self) -> Self:
+        """Bars are kept for as long as an analysis needs them."""
+        for timeframe, (days, reason) in ANALYSED_DAYS.items():
+            kept = getattr(self, f"klines_retention_days_{timeframe}")
+            if kept < days:
+                name = f"KLINES_RETENTION_DAYS_{timeframe.upper()}"
+                raise ValueError(f"{name} is {kept} and must be at least {days}: so far back looks {reason}")
         return self
 
     def shown(self) -> dict[str, object]:
@@ -231,6 +310,11 @@ class Settings(BaseModel):
     def market_dir(self) -> Path:
         """Where the SQLite market files live."""
         return self.data_dir / "market"
+
+    @property
+    def catalog_file(self) -> Path:
+        """The SQLite catalog's file."""
+        return self.data_dir / "catalog.sqlite3"
 
     @property
     def ports_file(self) -> Path:

@@ -131,6 +131,10 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
     for name, value in sorted(environ.items()):
         if name in NAMES or environment.why_without_effect(name):
             _add(layer, name, value)
+        elif name in environment.RENAMED and value.strip():
+            layer.problems.append(
+                f"{name} (environment) is not read any more: set {environment.RENAMED[name]} instead."
+            )
         elif name not in known and (meant := environment.probably(name.upper(), known)):
             layer.warnings.append(f"{name} (environment) is not known and ignored; did you mean {meant}?")
     return layer

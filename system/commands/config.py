@@ -28,12 +28,14 @@ def config(
     log_level: LogLevel = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
-    """Print every setting and its origin.
+    """Print every setting and its origin, and the stores that follow from them.
 
     The flags are those of the commands that run the system, so this shows what they would run with.
     Secrets are hidden; what was set in vain is named on stderr.
     """
     import orjson
+
+    from data_manager.storage.choice import described
 
     loaded = load_settings(
         config_file,
@@ -48,12 +50,15 @@ def config(
     if as_json:
         report = {
             "settings": {name: {"value": shown[name], "origin": loaded.origins[name]} for name in shown},
+            "stores": described(loaded.settings),
             "warnings": loaded.warnings,
             "without_effect": loaded.without_effect,
         }
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
         return
     typer.echo(table([(name.upper(), cell(value), loaded.origins[name]) for name, value in shown.items()]))
+    for store, place in described(loaded.settings).items():
+        typer.echo(f"{store.replace('_', ' ')}: {place}")
     for line in loaded.warnings:
         typer.echo(f"warning: {line}", err=True)
     for line in loaded.without_effect:

@@ -46,10 +46,12 @@ def load_settings(config: Path | None, assign: list[str] | None, **flags: str | 
 
     Raises ConfigError.
     """
+    from data_manager.storage.choice import check_choice
     from data_manager.system.settings_sources import load
 
     given = {name: value for name, value in flags.items() if value is not None}
-    return load(parse_assignments(assign or []) | given, os.environ, config)
+    loaded = load(parse_assignments(assign or []) | given, os.environ, config)
+    return loaded._replace(warnings=[*loaded.warnings, *check_choice(loaded.settings)])
 
 
 def parse_assignments(assign: list[str]) -> dict[str, str]:

@@ -97,8 +97,12 @@ def test_config_prints_every_setting_with_value_and_origin(tmp_path: Path):
     file.write_text("max_batch: 7\n")
     done = command("config", "--config", str(file), "--set", "linger_ms=3", API_PORT="8001")
     assert done.returncode == 0
-    heading, *rows = done.stdout.splitlines()
+    heading, *rows, market, catalog = done.stdout.splitlines()
     assert heading.split() == ["SETTING", "VALUE", "ORIGIN"]
+    assert (market, catalog) == (
+        "market store: sqlite files in data/market",
+        "catalog: sqlite file data/catalog.sqlite3",
+    )
     table = {name: (value, origin) for name, value, origin in (re.split(" {2,}", row) for row in rows)}
     assert table.keys() == NAMES
     assert table["MAX_BATCH"] == ("7", f"file {file}")
@@ -148,13 +152,32 @@ def test_secrets_are_hidden_in_both_forms():
 
 
 def test_what_was_set_in_vain_is_on_stderr_and_in_the_json():
-    environ = {"NATS_ULR": "x", "MYSQL_HOST": "y"}
+    environ = {"NATS_ULR": "x", "API_WORKERS": "4"}
     warning, vain = command("config", **environ).stderr.splitlines()
     assert warning.startswith("warning: NATS_ULR")
-    assert vain.startswith("without effect: MYSQL_HOST")
+    assert vain.startswith("without effect: API_WORKERS")
     report = json.loads(command("config", "--json", **environ).stdout)
     assert [f"warning: {line}" for line in report["warnings"]] == [warning]
     assert [f"without effect: {line}" for line in report["without_effect"]] == [vain]
+
+
+def test_config_shows_the_stores_that_the_settings_choose():
+    environ = {
+        "MONGODB_URL": "mongodb://u:hunter2@a,b/mine",
+        "MONGODB_DB": "other",
+        "MYSQL_URI": "mysql://u:hunter2@c/x",
+    }
+    done = command("config", "--json", **environ)
+    report = json.loads(done.stdout)
+    assert report["stores"] == {"market_store": "mongodb://a,b/mine", "catalog": "mysql+pymysql://c/x"}
+    assert report["warnings"] == ["MONGODB_DB is 'other', but the database's URL names 'mine', which is used."]
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_shared_stores_that_are_required_and_missing_end_with_2():
+    done = command("config", REQUIRE_SHARED_STORES="true", MYSQL_HOST="h")
+    assert done.returncode == 2
+    assert "MONGODB_URL (or MONGODB_HOST) is not set" in done.stderr
 
 
 def test_settings_that_are_wrong_end_with_2_and_one_sentence_a_line():

@@ -184,6 +184,7 @@ def test_the_brokers_sync_interval_is_a_duration_or_always(interval: str):
     ("values", "sentence"),
     [
         ({"heartbeat_s": 5, "heartbeat_miss_s": 5}, "HEARTBEAT_MISS_S must be greater than HEARTBEAT_S"),
+        ({"store_timeout_s": 9, "heartbeat_miss_s": 9}, "HEARTBEAT_MISS_S must be greater than STORE_TIMEOUT_S"),
         ({"restart_backoff_s": 9, "restart_backoff_cap_s": 8}, "RESTART_BACKOFF_CAP_S must not be less"),
         ({"ingest_memory_soft_mb": 600}, "INGEST_MEMORY_HARD_MB must not be less"),
         ({"api_port": 9090}, "API_PORT and METRICS_PORT are both 9090"),
@@ -203,3 +204,62 @@ def test_names_of_streams_and_subjects_carry_the_prefix():
     assert (made.feed_stream, made.market_stream) == ("test_feed", "test_market")
     assert made.market_subject("BTCUSDT") == "test.market.BTCUSDT"
     assert made.market_dir == Path("d/market")
+
+
+# -- databases ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url", ["mongodb://h:1/db", "mongodb+srv://u:p@cluster.example/db?w=1", "mongodb://a:1,b:2,c:3/?replicaSet=r"]
+)
+def test_mongodb_urls_are_accepted_as_they_are(url: str):
+    assert Settings(mongodb_url=url).mongodb_url == url
+
+
+@pytest.mark.parametrize("url", ["mysql://u:p@h:3306/db", "mysql+pymysql://u@h/db"])
+def test_mysql_uris_are_accepted_in_both_forms(url: str):
+    assert Settings(mysql_uri=url).mysql_uri == url
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("mongodb_url", f"postgres://me:{SECRET}@h/db"),
+        ("mongodb_url", f"me:{SECRET}@h"),
+        ("mysql_uri", f"mongodb://me:{SECRET}@h/db"),
+        ("mysql_uri", f"mysql://me:{SECRET}@/db"),
+        ("mysql_uri", f"mysql://me:{SECRET}@h h/db"),
+    ],
+)
+def test_other_database_urls_are_refused_without_giving_the_password_away(name: str, url: str):
+    sentence = problem(**{name: url})
+    assert "is no database URL: write m" in sentence
+    assert SECRET not in sentence
+
+
+def test_database_passwords_show_in_no_printed_form():
+    made = Settings(
+        mongodb_url=f"mongodb://u:{SECRET}@h/db",
+        mysql_uri=f"mysql://u:{SECRET}@h/db",
+        mongodb_password=SecretStr(SECRET),
+        mysql_password=SecretStr(SECRET),
+    )
+    for text in (repr(made), str(made), str(made.shown())):
+        assert SECRET not in text
+
+
+def test_a_disk_that_is_low_must_still_be_above_its_minimum():
+    assert "DISK_LOW_MB" in problem(disk_low_mb=10, disk_min_mb=20)
+
+
+@pytest.mark.parametrize(("timeframe", "days"), [("1h", 90), ("1d", 365)])
+def test_bars_are_kept_for_as_long_as_an_analysis_needs_them(timeframe: str, days: int):
+    name = f"klines_retention_days_{timeframe}"
+    assert getattr(Settings.model_validate({name: days}), name) == days
+    sentence = problem(**{name: days - 1})
+    assert f"{name.upper()} is {days - 1} and must be at least {days}" in sentence
+
+
+@pytest.mark.parametrize("timeframe", ["1m", "5m", "15m", "4h"])
+def test_bars_that_no_analysis_needs_may_go_after_a_day(timeframe: str):
+    assert Settings.model_validate({f"klines_retention_days_{timeframe}": 1})

@@ -42,7 +42,11 @@ MONGO_DATA_SIZE_REFRESH_INTERVAL ENABLE_MONGO_DATA_SIZE_GAUGE
 TRADES_RETENTION_DAYS HEALTH_METRICS_RETENTION_DAYS
 KLINES_RETENTION_DAYS_1M KLINES_RETENTION_DAYS_5M KLINES_RETENTION_DAYS_15M
 KLINES_RETENTION_DAYS_1H KLINES_RETENTION_DAYS_4H KLINES_RETENTION_DAYS_1D
+KLINES_RETENTION_DAYS_3M KLINES_RETENTION_DAYS_30M KLINES_RETENTION_DAYS_2H KLINES_RETENTION_DAYS_6H
+KLINES_RETENTION_DAYS_8H KLINES_RETENTION_DAYS_12H KLINES_RETENTION_DAYS_3D KLINES_RETENTION_DAYS_1W
 """
+# For those of them that take a URL.
+URLS = {"MONGODB_URL": "mongodb://h/db", "MYSQL_URI": "mysql://h/db"}
 
 # A value for each source that differs from the default and from the other sources' values.
 BY_SOURCE = {
@@ -136,7 +140,7 @@ def test_white_space_around_a_value_is_not_part_of_it():
 
 
 def test_what_was_set_in_vain_is_logged_once():
-    loaded = load({}, {"NATS_ULR": "x", "MYSQL_HOST": "secret", "API_WORKERS": "4"})
+    loaded = load({}, {"NATS_ULR": "x", "BINANCE_API_SECRET": "secret", "API_WORKERS": "4"})
     out = StringIO()
     with logs_to(out):
         loaded.report()
@@ -144,7 +148,7 @@ def test_what_was_set_in_vain_is_logged_once():
     warning, vain = map(json.loads, out.getvalue().splitlines())
     assert (warning["level"], warning["problem"]) == ("WARNING", loaded.warnings[0])
     assert vain["settings"] == loaded.without_effect
-    assert [line.split(" ")[0] for line in vain["settings"]] == ["API_WORKERS", "MYSQL_HOST"]
+    assert [line.split(" ")[0] for line in vain["settings"]] == ["API_WORKERS", "BINANCE_API_SECRET"]
     assert "secret" not in out.getvalue()
 
 
@@ -153,7 +157,7 @@ def test_what_was_set_in_vain_is_logged_once():
 
 @pytest.mark.parametrize("name", ORIGINAL_NAMES.split())
 def test_every_name_of_the_original_is_a_setting_or_said_to_be_without_effect(name: str, tmp_path: Path):
-    value = load({}, {}).settings.shown().get(name.lower(), "1")
+    value = URLS.get(name) or load({}, {}).settings.shown().get(name.lower()) or "1"
     text = ",".join(value) if isinstance(value, list) else str(value)
     by_environment = load({}, {name: text})
     by_file = from_file(tmp_path / "settings.yaml", f"{name.lower()}: {json.dumps(text)}")
@@ -167,9 +171,24 @@ def test_every_name_of_the_original_is_a_setting_or_said_to_be_without_effect(na
             assert line.startswith(f"{name} ({origin}): ")
 
 
-def test_a_store_that_comes_later_is_accepted_and_its_password_not_repeated():
-    (line,) = load({}, {"MYSQL_URI": "mysql://u:secret@h/db"}).without_effect
-    assert line == "MYSQL_URI (environment): not yet used: this version stores in SQLite under DATA_DIR"
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("POSTGRES_HOST", "MYSQL_HOST"),
+        ("POSTGRES_USER", "MYSQL_USER"),
+        ("POSTGRES_PASSWORD", "MYSQL_PASSWORD"),
+        ("POSTGRES_DB", "MYSQL_DB"),
+    ],
+)
+def test_a_name_that_the_original_read_before_its_present_one_is_a_problem(name: str, instead: str):
+    (sentence,) = problems(environ={name: "secret"})
+    assert sentence == f"{name} (environment) is not read any more: set {instead} instead."
+    assert not load({}, {name: " "}).warnings
+
+
+def test_what_kubernetes_sets_for_a_service_called_postgres_is_ignored():
+    set_by_kubernetes = {"POSTGRES_PORT": "tcp://10.0.0.1:5432", "POSTGRES_SERVICE_HOST": "10.0.0.1"}
+    assert not load({}, set_by_kubernetes).warnings
 
 
 def test_an_empty_name_without_effect_is_not_worth_a_line():
@@ -229,7 +248,7 @@ def test_a_mistyped_name_in_the_environment_is_a_warning(name: str, meant: str):
     assert loaded.warnings == [f"{name} (environment) is not known and ignored; did you mean {meant}?"]
 
 
-@pytest.mark.parametrize("name", ["PATH", "HOME", "KUBERNETES_SERVICE_HOST", "POSTGRES_HOST", "NATS_SERVER", "_"])
+@pytest.mark.parametrize("name", ["PATH", "HOME", "KUBERNETES_SERVICE_HOST", "POSTGRES_PORT", "NATS_SERVER", "_"])
 def test_other_names_of_the_environment_are_nobodys_business(name: str):
     assert load({}, {name: "x"}) == load({}, {})
 
