@@ -28,7 +28,7 @@ endif
 PYTEST := $(BIN)/pytest $(if $(COVERAGE),--cov --cov-branch --cov-report=term)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults nightly bench check clean
+.PHONY: help demo test faults nightly bench check clean mariadb
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -36,13 +36,13 @@ help: ## this list
 demo: $(RUN) ## everything on this machine, on simulated data (ARGS="--for 20")
 	$(BIN)/data-manager demo $(ARGS)
 
-test: $(DEV) ## the tests (PYTEST_ARGS="-k gaps", COVERAGE=1)
+test: mariadb $(DEV) ## the tests (PYTEST_ARGS="-k gaps", COVERAGE=1)
 	$(PYTEST) -m "not faults and not nightly" $(PYTEST_ARGS)
 
-faults: $(DEV) ## kills, hangs and outages on whole process trees
+faults: mariadb $(DEV) ## kills, hangs and outages on whole process trees
 	$(PYTEST) -m "faults and not nightly" $(PYTEST_ARGS)
 
-nightly: $(DEV) ## real durations, soak and image
+nightly: mariadb $(DEV) ## real durations, soak and image
 	$(PYTEST) -m nightly $(PYTEST_ARGS)
 
 bench: $(DEV) ## throughput and latency of this machine (ARGS)
@@ -54,6 +54,10 @@ check: $(DEV) ## lint, format, types, dependencies between folders, security
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive actors system storage http
+
+# The tests start servers of their own; a MongoDB-compatible one comes with requirements-dev.txt.
+mariadb:
+	@command -v mariadbd >/dev/null || { echo "The tests need MariaDB: apt-get install mariadb-server" >&2; exit 1; }
 
 clean: ## all that these commands installed or built; the data folder stays
 	rm -rf $(VENV) build dist src/*.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache

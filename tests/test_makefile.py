@@ -31,12 +31,12 @@ class Checkout:
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
-    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def make(self, *arguments: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
         """Run make there; its environment has PATH and nothing else."""
         return subprocess.run(
             ["make", "--no-print-directory", *arguments],
             cwd=self.path,
-            env={"PATH": f"{self.programs}:{os.environ['PATH']}"},
+            env={"PATH": f"{self.programs}:{path}"},
             capture_output=True,
             text=True,
             timeout=30,
@@ -124,6 +124,14 @@ def test_test_installs_what_tests_need_and_leaves_the_slow_tiers_out(checkout: C
         "requirements-dev.txt",
     ]
     assert checkout.calls[2:] == ["pytest -m not faults and not nightly -k gaps -x"]
+
+
+def test_tests_without_a_mariadb_say_what_to_install_before_anything_else(checkout: Checkout) -> None:
+    checkout.fake_python()
+    refused = checkout.make("test", path="/usr/bin:/bin")  # its server is in /usr/sbin
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("The tests need MariaDB: apt-get install mariadb-server\n")
+    assert checkout.calls == []
 
 
 def test_coverage_is_measured_when_asked_for(checkout: Checkout) -> None:
