@@ -7,9 +7,19 @@ at rest. `redelivered` counts those of `received` that had been received before,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import accumulate
+from operator import sub
+from typing import NamedTuple
+
 import msgspec
 
 OUTCOMES = ("stored", "replaced", "duplicate", "skipped", "quarantined")
+
+LEDGER_BATCHES = 5000  # kept per symbol, newest first: the batches in which a redelivered event is recognised
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[int]).decode
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -60,3 +70,35 @@ class LedgerTotals(msgspec.Struct, frozen=True):
     def total(self) -> Counts:
         """The sum over all event types."""
         return sum(self.by_type.values(), Counts())
+
+
+class Head(NamedTuple):
+    """Where the feed stands."""
+
+    last_market_seq: int
+    incarnation: int
+    routed_through: int
+    last_position: int
+
+    def after(self, batch: BatchEntry) -> Head:
+        """Where it stands when this batch is written too; batches may come in any order and more than once.
+
+        A greater incarnation (the stream was made anew) starts its own count; a lesser one leaves it alone.
+        """
+        market_seq = max(self.last_market_seq, batch.market_seq)
+        if batch.incarnation < self.incarnation:
+            return self._replace(last_market_seq=market_seq)
+        new = batch.incarnation > self.incarnation
+        through, position = (0, 0) if new else (self.routed_through, self.last_position)
+        last = max((position, *batch.positions[-1:]))
+        return Head(market_seq, batch.incarnation, max(through, batch.routed_through), last)
+
+
+def pack(positions: tuple[int, ...]) -> bytes:
+    """Ascending positions as msgpack of the first and the differences: about 3 bytes each."""
+    return _encode([positions[0], *map(sub, positions[1:], positions)])
+
+
+def unpack(packed: bytes) -> Iterable[int]:
+    """The positions that were packed."""
+    return accumulate(_decode(packed))

@@ -12,8 +12,10 @@ import typer
 
 from data_manager.system.commands.config import config
 from data_manager.system.commands.demo import demo
+from data_manager.system.commands.migrate import migrate
 from data_manager.system.commands.replay import replay
 from data_manager.system.commands.run import run
+from data_manager.system.commands.store import store
 from data_manager.system.commands.version import version
 from data_manager.system.errors import ConfigError, DataManagerError, FeedError, StoreUnavailable
 
@@ -30,7 +32,9 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(config)
+app.command()(migrate)
 app.command()(replay)
+app.add_typer(store, name="store")
 app.command()(version)
 
 

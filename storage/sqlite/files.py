@@ -54,11 +54,19 @@ class SymbolFiles:
             raise StoreError(f"{symbol!r} is no symbol and has no file")
         return self.folder / f"{symbol}{SUFFIX}"
 
+    def names(self) -> list[str]:
+        """Everything in the folder, sorted."""
+        with self._translating(self.folder):
+            return sorted(os.listdir(self.folder))
+
     def symbols(self) -> list[Symbol]:
         """The symbols that have a file, sorted, without ALL_SYMBOLS."""
-        with self._translating(self.folder), os.scandir(self.folder) as entries:
-            names = [entry.name.removesuffix(SUFFIX) for entry in entries if entry.name.endswith(SUFFIX)]
-        return sorted(Symbol(name) for name in names if is_symbol(name))
+        return [symbol for symbol in map(symbol_of, self.names()) if symbol not in (None, ALL_SYMBOLS)]
+
+    def require_writable(self, symbol: Symbol) -> None:
+        """Raise StoreError in a store that was opened for reading."""
+        if self.read_only:
+            raise StoreError(f"this store was opened for reading; {symbol} cannot be written")
 
     @contextmanager
     def reading(self, symbol: Symbol) -> Iterator[sqlite3.Connection | None]:
@@ -72,8 +80,7 @@ class SymbolFiles:
     @contextmanager
     def writing(self, symbol: Symbol, *, keep: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction, committed at the end if `keep`, undone by any error; ROW_ERRORS pass unchanged."""
-        if self.read_only:
-            raise StoreError(f"this store was opened for reading; {symbol} cannot be written")
+        self.require_writable(symbol)
         with self._translating(self.path(symbol), symbol):
             connection = self._connection(symbol, create=True)
             assert connection is not None
@@ -168,6 +175,12 @@ class SymbolFiles:
     def _drop(self, symbol: Symbol | None) -> None:
         if symbol is not None and symbol in self._open:
             self._open.pop(symbol).connection.close()
+
+
+def symbol_of(name: str) -> Symbol | None:
+    """Whose file it is, ALL_SYMBOLS included, by the file's name; None when it is nobody's."""
+    stem = name.removesuffix(SUFFIX)
+    return Symbol(stem) if stem != name and (stem == ALL_SYMBOLS or is_symbol(stem)) else None
 
 
 def _identity(path: Path) -> Identity | None:

@@ -4,46 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from itertools import accumulate
-from operator import sub
-from typing import NamedTuple
 
 import msgspec
 
-from data_manager.storage.ledger import BatchEntry, Counts, LedgerTotals
-
-LEDGER_BATCHES = 5000  # kept per symbol, newest first: the batches in which a redelivered event is recognised
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[int]).decode
+from data_manager.storage.ledger import LEDGER_BATCHES, BatchEntry, Counts, Head, LedgerTotals, pack, unpack
 
 _COUNTERS = Counts.__struct_fields__
 _ADD_COUNTS = (
     f"INSERT INTO ledger VALUES (?{', ?' * len(_COUNTERS)}) ON CONFLICT (event_type) DO UPDATE SET "  # noqa: S608
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTERS)
 )
-
-
-class Head(NamedTuple):
-    """Where the feed stands."""
-
-    last_market_seq: int
-    incarnation: int
-    routed_through: int
-    last_position: int
-
-    def after(self, batch: BatchEntry) -> Head:
-        """Where it stands when this batch is written too; batches may come in any order and more than once.
-
-        A greater incarnation (the stream was made anew) starts its own count; a lesser one leaves it alone.
-        """
-        market_seq = max(self.last_market_seq, batch.market_seq)
-        if batch.incarnation < self.incarnation:
-            return self._replace(last_market_seq=market_seq)
-        new = batch.incarnation > self.incarnation
-        through, position = (0, 0) if new else (self.routed_through, self.last_position)
-        last = max((position, *batch.positions[-1:]))
-        return Head(market_seq, batch.incarnation, max(through, batch.routed_through), last)
 
 
 def add_counts(connection: sqlite3.Connection, counts: dict[str, Counts]) -> None:
@@ -103,13 +73,3 @@ def seen(connection: sqlite3.Connection, incarnation: int, positions: Iterable[i
     for (packed,) in rows:
         found.update(wanted.intersection(unpack(packed)))
     return found
-
-
-def pack(positions: tuple[int, ...]) -> bytes:
-    """Ascending positions as msgpack of the first and the differences: about 3 bytes each."""
-    return _encode([positions[0], *map(sub, positions[1:], positions)])
-
-
-def unpack(packed: bytes) -> Iterable[int]:
-    """The positions that were packed."""
-    return accumulate(_decode(packed))

@@ -79,7 +79,7 @@ def _matching(connection: sqlite3.Connection, table: Table[R], query: Query, sel
     condition, parameters = _condition(table, query)
     if table.series is None or any(column == table.series for column, _ in query.equal):
         return f"{select} WHERE {condition}", parameters
-    values = _series(connection, table, table.series)
+    values = series_values(connection, table, table.series)
     if not values:
         return None
     scans = [f'{select} WHERE "{table.series}" = ? AND {condition}' for _ in values]
@@ -100,7 +100,7 @@ def _condition(table: Table[R], query: Query) -> Sql:
     return " AND ".join(terms), parameters
 
 
-def _series(connection: sqlite3.Connection, table: Table[R], column: str) -> list[str]:
+def series_values(connection: sqlite3.Connection, table: Table[R], column: str) -> list[str]:
     """The different values of an indexed column, by one seek each."""
     smallest = f'SELECT min("{column}") FROM {table.name}'  # noqa: S608
     values: list[str] = []

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from data_manager.storage.ledger import LedgerTotals
-from data_manager.storage.protocols import COUNT_CAP, Query, Write, Written
-from data_manager.storage.records import ALL_SYMBOLS, Depth, Quarantined, Record, Symbol, Trade
-from data_manager.storage.sqlite import ledger, reading, writing
+from data_manager.storage.protocols import COUNT_CAP, Holding, Query, Write, Written
+from data_manager.storage.records import ALL_SYMBOLS, Depth, Record, Series, Symbol, Trade
+from data_manager.storage.sqlite import expiring, ledger, reading, writing
 from data_manager.storage.sqlite.errors import ROW_ERRORS
 from data_manager.storage.sqlite.files import SymbolFiles
+from data_manager.storage.sqlite.findings import findings
+from data_manager.storage.sqlite.holdings import holdings
+from data_manager.storage.sqlite.space import Disk, bytes_used
 from data_manager.storage.sqlite.tables import BOOK, TABLES
 from data_manager.system.clock import Clock
-from data_manager.system.errors import RowRefused, StoreError, StoreFull, StoreUnavailable
+from data_manager.system.errors import RowRefused, StoreError
 
 R = TypeVar("R", bound=Record)
 
-MIN_FREE_BYTES = 16 * 2**20  # with less a checkpoint may not fit, so `check` reports the disk as full
-FREE_PAGES_KEPT = 4096  # pages that deleted rows leave for new ones; more than these go back to the disk
-VACUUM_PAGES = 1000  # given back by one call
+MIN_FREE_BYTES = 64 * 2**20  # a checkpoint and the deletions that make room still fit
 
 
 class SqliteMarketStore:
@@ -30,8 +30,10 @@ class SqliteMarketStore:
     A write waits up to `timeout_s` for another process's transaction; a read-only store waits 50 ms, writes
     nothing, and finds a symbol's file when it appears. `synchronous` NORMAL survives any crash of the
     process, FULL a loss of power too. Beyond `quarantine_max_rows` rows of a symbol bad events are counted
-    but not kept.
+    but not kept. With less than `min_free_bytes` left on the disk nothing more is written: StoreFull.
     """
+
+    expires_itself = False  # SQLite deletes nothing by itself: whoever keeps house calls `expire`
 
     def __init__(
         self,
@@ -41,9 +43,11 @@ class SqliteMarketStore:
         synchronous: str = "NORMAL",
         timeout_s: float = 5,
         quarantine_max_rows: int = 100_000,
+        min_free_bytes: int = MIN_FREE_BYTES,
         read_only: bool = False,
     ) -> None:
         self._files = SymbolFiles(folder, synchronous=synchronous, timeout_s=timeout_s, read_only=read_only)
+        self._disk = Disk(folder, min_free_bytes)
         self._quarantine_max_rows = quarantine_max_rows
 
     def write(self, symbol: Symbol, write: Write) -> Written:
@@ -53,6 +57,7 @@ class SqliteMarketStore:
         """
         try:
             with self._files.writing(symbol) as connection:
+                self._disk.require_space()  # before each write: it takes 2 µs
                 return writing.apply(connection, write, self._quarantine_max_rows)
         except ROW_ERRORS as error:
             raise self._refusal(symbol, write, error) from error
@@ -119,45 +124,52 @@ class SqliteMarketStore:
         """Every symbol that holds data, sorted; ALL_SYMBOLS is not one."""
         return self._files.symbols()
 
-    def expire(self, symbol: Symbol, record: type[Record], stored_before_ms: int, limit: int = 1000) -> int:
+    def expire(self, series: Series, stored_before_ms: int, limit: int = 1000) -> int:
         """Delete rows stored before that time, at most `limit` in one transaction; return how many.
 
-        Looks at the `limit` rows stored first and no further, so its cost does not depend on what is kept.
+        Looks for them before it takes the write lock, and does so with a full disk too: that makes room.
         """
-        if not self._files.path(symbol).exists():
+        self._files.require_writable(series.symbol)
+        with self._files.reading(series.symbol) as connection:
+            due = expiring.due(connection, series, stored_before_ms, limit) if connection else []
+        if not due:
             return 0
-        name = TABLES[record].name
-        with self._files.writing(symbol) as connection:
-            oldest = f"SELECT rowid AS row, stored_ms FROM {name} ORDER BY rowid LIMIT ?"  # noqa: S608
-            deleted = connection.execute(
-                f"DELETE FROM {name} WHERE rowid IN (SELECT row FROM ({oldest}) WHERE stored_ms < ?)",  # noqa: S608
-                (limit, stored_before_ms),
-            ).rowcount
-            if record is Quarantined:
-                connection.execute("UPDATE head SET quarantine_rows = quarantine_rows - ?", (deleted,))
-            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-            for _ in range(min(free - FREE_PAGES_KEPT, VACUUM_PAGES)):
-                connection.execute("PRAGMA incremental_vacuum")  # gives back one page: sqlite3 takes one step
+        with self._files.writing(series.symbol) as connection:
+            deleted = expiring.delete(connection, series, stored_before_ms, due)
+            expiring.give_back(connection)
         return deleted
 
-    def check(self) -> None:
-        """Return when the store can be read and written now; raise StoreError otherwise.
+    def holdings(self, symbol: Symbol) -> list[Holding]:
+        """Every series of the symbol that has rows, in the order of `series_of`, counted exactly: may take long."""
+        with self._files.reading(symbol) as connection:
+            return holdings(connection, symbol) if connection else []
 
-        A read-only store judges writing by its folder's file system; a writer commits a transaction.
+    def data_bytes(self) -> int:
+        """The pages in use of all files, with indexes; a damaged file counts as long as it is."""
+        return bytes_used(self._files)
+
+    def free_bytes(self) -> int:
+        """What is left for it on its disk."""
+        return self._disk.free_bytes()
+
+    def findings(self) -> list[str]:
+        """What is not as it should be and will not mend itself, one sentence each; empty when all is well."""
+        return findings(self._files)
+
+    def check(self, symbol: Symbol = ALL_SYMBOLS) -> None:
+        """Return when the store, and the symbol's file if there is one, can be read and written now.
+
+        Raises StoreError otherwise. A read-only store judges writing by its folder's file system; a writer commits a
+        transaction.
         """
-        folder = self._files.folder
+        if not self._files.path(symbol).exists():
+            symbol = ALL_SYMBOLS
         if not self._files.read_only:
-            with self._files.writing(ALL_SYMBOLS) as connection:
+            with self._files.writing(symbol) as connection:
                 connection.execute("UPDATE head SET routed_through = routed_through")
-        try:
-            status = os.statvfs(folder)
-        except OSError as error:
-            raise StoreUnavailable(f"{folder} is not available: {error.strerror}") from error
-        if status.f_flag & os.ST_RDONLY:
-            raise StoreUnavailable(f"{folder} is on a file system that is mounted read-only")
-        if status.f_bavail * status.f_frsize < MIN_FREE_BYTES:
-            raise StoreFull(f"less than {MIN_FREE_BYTES >> 20} MiB are left for {folder}: free some space")
-        self.ledger(ALL_SYMBOLS)
+        self._disk.require_writable()
+        self._disk.require_space()
+        self.ledger(symbol)
 
     def close(self) -> None:
         """Release files and connections; harmless when repeated."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
+from data_manager.storage.deciding import REPLACED, Better, closed_through, derived_better, greater, outcome
 from data_manager.storage.ledger import Counts
 from data_manager.storage.protocols import Event, Write, Written
 from data_manager.storage.records import Candle, Depth, OpenCandle, Quarantined, Record, Source, Trade
@@ -19,9 +20,9 @@ def apply(connection: sqlite3.Connection, write: Write, quarantine_max_rows: int
     """Write everything inside the caller's transaction."""
     outcomes, new_trades = write_events(connection, write.events, quarantine_max_rows)
     for record in write.side:
-        put(connection, record, better=_greater)
+        put(connection, record, better=greater)
     for candle in write.derived:
-        put(connection, candle, better=_derived_better)
+        put(connection, candle, better=derived_better)
     if write.book is not None:
         _keep_newest_book(connection, write.book)
     # first clean, then dirty: trades that this write brings may belong to a minute it derived without them
@@ -63,35 +64,17 @@ def write_events(
     return outcomes, new_trades
 
 
-def put(connection: sqlite3.Connection, record: Record, better: Callable[[Record, Record], bool]) -> Counts:
+def put(connection: sqlite3.Connection, record: Record, better: Better) -> Counts:
     """Write one record unless the row under its key is as good; `better(record, row)` decides."""
     table = TABLES[type(record)]
     row = connection.execute(table.select_by_key, table.key_of(record)).fetchone()
     if row is None:
         connection.execute(table.insert_new, table.row(record))
         return Counts(stored=1)
-    there = table.record_of(row)
-    if better(record, there):
+    decided = outcome(record, table.record_of(row), better)
+    if decided == REPLACED:
         connection.execute(table.replace, table.row(record))
-        return Counts(replaced=1)
-    return Counts(duplicate=1) if record.rank == there.rank else Counts(skipped=1)
-
-
-def _greater(record: Record, there: Record) -> bool:
-    return record.rank > there.rank
-
-
-def _derived_better(record: Record, there: Record) -> bool:
-    """Whether a derived bar replaces the one that is there.
-
-    Bars are derived from all stored trades, so the later of two bars made of trades knows more, unless
-    retention has taken some of the trades of the earlier one.
-    """
-    assert isinstance(record, Candle)
-    assert isinstance(there, Candle)
-    if record.source == there.source == Source.TRADES:
-        return _greater(record, there) or (record.trades_count or 0) >= (there.trades_count or 0)
-    return _greater(record, there)
+    return Counts(**{decided: 1})
 
 
 def _insert_new(connection: sqlite3.Connection, records: Sequence[Record]) -> Counts:
@@ -108,7 +91,7 @@ def _keep_greatest(connection: sqlite3.Connection, records: Iterable[Record]) ->
         if isinstance(record, OpenCandle) and _is_closed(connection, record):
             total += Counts(skipped=1)
         else:
-            total += put(connection, record, better=_greater)
+            total += put(connection, record, better=greater)
     return total
 
 
@@ -118,12 +101,8 @@ def _is_closed(connection: sqlite3.Connection, bar: OpenCandle) -> bool:
 
 
 def _remove_open_bars(connection: sqlite3.Connection, closed: Iterable[Record]) -> None:
-    newest: dict[str, int] = {}
-    for bar in closed:
-        assert isinstance(bar, Candle)
-        if bar.source != Source.TRADES:
-            newest[bar.timeframe] = max(bar.open_time, newest.get(bar.timeframe, bar.open_time))
-    connection.executemany("DELETE FROM open_candles WHERE timeframe = ? AND open_time <= ?", newest.items())
+    delete = "DELETE FROM open_candles WHERE timeframe = ? AND open_time <= ?"
+    connection.executemany(delete, closed_through(closed).items())
 
 
 def _quarantine(connection: sqlite3.Connection, records: Iterable[Record], max_rows: int) -> Counts:

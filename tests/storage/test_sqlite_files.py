@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -17,12 +18,12 @@ from data_manager.storage.records import (
     Candle,
     Depth,
     Record,
+    Series,
     Symbol,
     Ticker,
     Trade,
 )
-from data_manager.storage.sqlite import SqliteMarketStore
-from data_manager.storage.sqlite import store as store_module
+from data_manager.storage.sqlite import SqliteMarketStore, expiring
 from data_manager.storage.sqlite.errors import store_error
 from data_manager.storage.sqlite.files import MAX_OPEN
 from data_manager.storage.sqlite.reading import _matching
@@ -167,6 +168,9 @@ def test_a_file_of_a_newer_version_is_refused_with_both_numbers(open_store: Open
     for read_only in (False, True):
         with pytest.raises(StoreCorrupt, match=f"format {SCHEMA_VERSION + 1}, this version reads up to"):
             open_store(read_only=read_only).rows(BTC, Trade, Query())
+    with pytest.raises(StoreCorrupt, match="install the version that wrote it"):
+        open_store().write(BTC, received(trade(2)))
+    assert pragma(file, "user_version") == SCHEMA_VERSION + 1
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -178,6 +182,8 @@ def test_a_file_that_is_no_database_is_damaged_and_left_as_it_is(
     before = file.read_bytes()
     with pytest.raises(StoreCorrupt, match="damaged"):
         open_store(read_only=read_only).rows(BTC, Trade, Query())
+    with pytest.raises(StoreCorrupt, match="damaged"):
+        open_store().write(BTC, received(trade(1)))
     assert file.read_bytes() == before
 
 
@@ -233,12 +239,25 @@ def test_check_fails_while_another_process_keeps_the_store_locked(open_store: Op
     store.check()
 
 
-def test_check_reports_a_disk_that_is_nearly_full(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_nearly_full_takes_no_rows_but_serves_and_expires_them(open_store: Open) -> None:
+    open_store().write(BTC, received(trade(1), trade(2, stored_ms=T0 + 1)))
+    writer, reader = open_store(min_free_bytes=2**62), open_store(min_free_bytes=2**62, read_only=True)
+    for attempt in (lambda: writer.write(BTC, received(trade(3))), writer.check, reader.check):
+        with pytest.raises(StoreFull, match=r"^\d+ MiB are left for .*: free some space"):
+            attempt()
+    assert all_ids(reader) == [1, 2]
+    assert writer.expire(Series(BTC, Trade), T0 + 1) == 1
+    assert all_ids(reader) == [2]
+    assert open_store().write(BTC, received(trade(3))).new_trades == 1
+    assert reader.ledger(BTC).total.received == 3
+
+
+def test_what_is_left_is_what_the_file_system_says(open_store: Open, folder: Path) -> None:
     store = open_store()
-    store.check()
-    monkeypatch.setattr(store_module, "MIN_FREE_BYTES", 2**62)
-    with pytest.raises(StoreFull, match="free some space"):
-        store.check()
+    with pytest.raises(StoreUnavailable):
+        store.free_bytes()
+    store.write(BTC, received(trade(1)))
+    assert abs(store.free_bytes() - shutil.disk_usage(folder).free) < 2**30
 
 
 def test_a_reader_fails_its_check_without_a_folder(open_store: Open) -> None:
@@ -263,15 +282,29 @@ def test_no_more_files_are_open_than_the_limit(open_store: Open) -> None:
 def test_space_of_expired_rows_goes_back_to_the_disk_beyond_what_is_kept(
     open_store: Open, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "FREE_PAGES_KEPT", 10)
+    monkeypatch.setattr(expiring, "FREE_PAGES_KEPT", 10)
     store = open_store()
     store.write(BTC, received(*map(trade, range(5000))))
     pages = int(str(pragma(file, "page_count")))
-    while store.expire(BTC, Trade, T0 + 1):
+    while store.expire(Series(BTC, Trade), T0 + 1):
         pass
-    store.expire(BTC, Trade, T0 + 1)
     assert int(str(pragma(file, "page_count"))) < pages / 3
     assert int(str(pragma(file, "freelist_count"))) <= 10
+
+
+def test_a_row_that_took_the_place_of_an_old_one_is_not_deleted_for_it(open_store: Open) -> None:
+    """Between the look and the deletion another process may expire rows, and SQLite gives their ids again."""
+    store, series = open_store(), Series(BTC, Trade)
+    store.write(BTC, received(trade(1)))
+    with store._files.reading(BTC) as connection:
+        assert connection is not None
+        rows = expiring.due(connection, series, T0 + 1, limit=10)
+    assert store.expire(series, T0 + 1) == 1
+    store.write(BTC, received(trade(2, stored_ms=T0 + 1)))
+    with store._files.writing(BTC) as connection:
+        assert connection.execute("SELECT rowid FROM trades").fetchall() == [(row,) for row in rows]
+        assert expiring.delete(connection, series, T0 + 1, rows) == 0
+    assert all_ids(store) == [2]
 
 
 QUERIES = [

@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from data_manager.storage.protocols import Query
-from data_manager.storage.records import Trade
+from data_manager.storage.protocols import Query, Write
+from data_manager.storage.records import Series, Trade
 from data_manager.storage.sqlite import SqliteMarketStore
+from data_manager.system.errors import StoreError
 from tests.eventually import eventually_sync
-from tests.storage.examples import BTC, FixedClock
+from tests.storage.examples import BTC, T0, FixedClock
 
 SIZE = 40
 ROOT = Path(__file__).parents[2]
@@ -106,6 +108,37 @@ def test_a_reader_sees_whole_batches_while_another_process_writes(spawn: Spawn, 
     assert process.poll() is None
 
 
+def test_rows_are_served_expired_and_backed_up_while_another_process_writes(
+    tmp_path: Path, folder: Path, spawn: Spawn, reader: SqliteMarketStore
+) -> None:
+    writer = spawn(1)
+    committed(writer, 50)
+    command = [sys.executable, "-m", "data_manager", "store", "backup", "backup", "--data-dir", str(tmp_path)]
+    expired, seen = 0, []
+    with (
+        closing(SqliteMarketStore(folder, clock=FixedClock())) as keeper,
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as backup,
+    ):
+        while backup.poll() is None:
+            expired += keeper.expire(Series(BTC, Trade), T0 + 1, limit=SIZE)
+            seen.append(trade_ids(reader))
+        assert backup.stderr is not None
+        assert backup.returncode == 0, backup.stderr.read()
+    committed(writer, 20)
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    assert len(seen) > 5
+    assert all(ids == list(range(ids[0], ids[-1] + 1)) for ids in seen if ids)
+    totals, left = reader.ledger(BTC), trade_ids(reader)
+    assert expired > 0
+    assert expired + len(left) == totals.total.stored == totals.last_market_seq * SIZE
+    with closing(SqliteMarketStore(tmp_path / "backup" / "market", clock=FixedClock())) as copy:
+        copied, ids = copy.ledger(BTC), trade_ids(copy)
+    assert 50 <= copied.last_market_seq < totals.last_market_seq
+    assert copied.total.stored == copied.last_market_seq * SIZE  # rows and ledger are of one moment
+    assert not ids or ids == list(range(ids[0], (copied.last_market_seq + 1) * SIZE))
+
+
 def test_two_writers_on_one_file_store_everything_once(spawn: Spawn, reader: SqliteMarketStore) -> None:
     """Both create the file at the same time, then write the same batches in turns."""
     processes = [spawn(1), spawn(1)]
@@ -127,6 +160,14 @@ def test_readers_create_nothing(folder: Path, reader: SqliteMarketStore) -> None
     folder.mkdir()
     assert trade_ids(reader) == []
     assert list(folder.iterdir()) == []
+
+
+def test_a_reader_cannot_write(folder: Path, reader: SqliteMarketStore) -> None:
+    with pytest.raises(StoreError, match="reading"):
+        reader.write(BTC, Write())
+    with pytest.raises(StoreError, match="reading"):
+        reader.expire(Series(BTC, Trade), T0)
+    assert not folder.exists()
 
 
 def test_importing_the_store_loads_no_heavy_library() -> None:
