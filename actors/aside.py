@@ -17,7 +17,6 @@ from data_manager.actors.routing import Aside, Refused, Skipped
 from data_manager.storage.ledger import BatchEntry, Counts
 from data_manager.storage.protocols import Event, MarketStore, Write, Written
 from data_manager.storage.records import ALL_SYMBOLS, Quarantined, Symbol
-from data_manager.storage.retention import Sweep
 from data_manager.system.clock import Clock, now_ms
 from data_manager.system.errors import StoreError
 from data_manager.system.event_types import metric_label
@@ -97,16 +96,8 @@ class AsideWriter:
     `away` is true meanwhile; `busy_since` is the monotonic start of a store call under way, None without one.
     """
 
-    def __init__(
-        self,
-        store: MarketStore,
-        clock: Clock,
-        rng: random.Random,
-        metrics: Metrics,
-        quarantine_days: int,
-    ) -> None:
+    def __init__(self, store: MarketStore, clock: Clock, rng: random.Random, metrics: Metrics) -> None:
         self._store = store
-        self._sweep = Sweep(store, ALL_SYMBOLS, Quarantined, quarantine_days, clock)
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
@@ -161,7 +152,6 @@ class AsideWriter:
             again = [aside.position for aside in asides if aside.position <= ledger.last_position]
             seen = self._store.seen_positions(ALL_SYMBOLS, incarnation, again) if again else seen
         number, now = ledger.last_market_seq + 1, now_ms(self._clock)
-        self._sweep.run()
         return self._store.write(ALL_SYMBOLS, write_of(asides, seen, incarnation, routed_through, number, now))
 
     def _count(self, asides: Sequence[Aside], written: Written) -> None:

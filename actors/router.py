@@ -46,9 +46,7 @@ class RouterWorker:
         self._context = context
         self._settings, self._clock, self._metrics = context.settings, context.clock, context.metrics
         self._connection = Connection(context.settings, context.name, context.clock, context.rng)
-        self._asides = AsideWriter(
-            store, context.clock, context.rng, context.metrics, context.settings.quarantine_retention_days
-        )
+        self._asides = AsideWriter(store, context.clock, context.rng, context.metrics)
         self._unrouted = Unrouted()
         self._mode: Mode | None = None  # until it is known
         self._source: Source | None = None

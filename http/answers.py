@@ -47,10 +47,10 @@ def from_us(us: int) -> datetime:
     return EPOCH + timedelta(microseconds=us)
 
 
-def both_dialects(values: Sequence[Json], dialect: str) -> dict[str, orjson.Fragment]:
+def both_dialects(values: Sequence[Json], dialect: str, old_name: str = "values") -> dict[str, orjson.Fragment]:
     """The list under its old name, its new one or both; encoded once."""
     encoded = orjson.Fragment(orjson.dumps(values))
-    names = {"v11": ("values",), "head": ("data",), "both": ("values", "data")}[dialect]
+    names = {"v11": (old_name,), "head": ("data",), "both": (old_name, "data")}[dialect]
     return dict.fromkeys(names, encoded)
 
 

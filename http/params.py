@@ -58,6 +58,7 @@ def to_utc(moment: datetime) -> datetime:
 Pair = Annotated[str, AfterValidator(check_pair)]
 Period = Annotated[str, AfterValidator(check_period)]
 Moment = Annotated[datetime, BeforeValidator(restore_plus), AfterValidator(to_utc)]  # ISO, or epoch s or ms
+Filter = Annotated[str, Field(min_length=1, max_length=100)]
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 Offset = Annotated[int, Field(ge=0, le=OFFSET_MAX)]
 
@@ -118,6 +119,25 @@ class FundingParams(RangeParams):
     """`/data/funding`; predicted rates only when asked for."""
 
     settled: Literal["true", "false", "any"] = "true"
+
+
+class DatasetParams(Params):
+    """`/catalog/datasets`; `search` is looked for in id, name and description."""
+
+    category: Filter | None = None
+    owner: Filter | None = None
+    search: Filter | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    offset: Offset = 0
+    sort_by: Literal["dataset_id"] = "dataset_id"
+    sort_order: Literal["asc", "desc"] = "asc"
+    dialect: Literal["v11", "head", "both"] | None = None
+
+
+class LineageParams(Params):
+    """`/catalog/lineage/{dataset_id}`."""
+
+    limit: Limit = 100
 
 
 class IncidentParams(Params):

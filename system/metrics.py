@@ -52,6 +52,8 @@ FAMILIES: dict[str, Family] = {
     "data_manager_request_size_bytes": Family("counter", "Bytes of request bodies.", ("method", "endpoint")),
     "data_manager_response_size_bytes": Family("counter", "Bytes of response bodies.", ("method", "endpoint")),
     "data_manager_errors_total": Family("counter", "HTTP errors.", ("method", "endpoint", "error_type")),
+    "data_manager_mongo_data_size_bytes": Family("gauge", "Logical size of the MongoDB database.", ("database",)),
+    "data_manager_mongo_data_size_scrape_errors_total": Family("counter", "Failures to read that size."),
     "data_manager_events_total": Family("counter", "The ledger's outcomes.", ("symbol", "event_type", "outcome")),
     "data_manager_publish_to_stored_seconds": Family(
         "histogram", "From the server receiving an event to its commit.", (), LATENCY
@@ -68,6 +70,12 @@ FAMILIES: dict[str, Family] = {
     "data_manager_actor_parked": Family("gauge", "1 while the actor's restart budget is exhausted.", ("actor",)),
     "data_manager_actor_memory_bytes": Family("gauge", "Resident memory.", ("actor",)),
     "data_manager_dead_letters_total": Family("counter", "Actor messages whose receiver was gone."),
+    "data_manager_store_data_bytes": Family("gauge", "What a store's data takes.", ("store",)),
+    "data_manager_store_free_bytes": Family("gauge", "What is left on the disk of the market store."),
+    "data_manager_expired_rows_total": Family("counter", "Rows deleted at the end of their retention.", ("dataset",)),
+    "data_manager_shed_rows_total": Family(
+        "counter", "Order-book rows deleted early, for want of space.", ("dataset",)
+    ),
     "data_manager_published_total": Family("counter", "Events the simulated exchange published.", ("event_type",)),
 }
 

@@ -20,7 +20,6 @@ from data_manager.actors.ingest.sampling import Predictions, conflate
 from data_manager.storage.ledger import BatchEntry, Counts
 from data_manager.storage.protocols import Event, MarketStore, Write, Written
 from data_manager.storage.records import Candle, Depth, Funding, Quarantined, Symbol, Trade
-from data_manager.storage.retention import Sweep
 from data_manager.system import frames
 from data_manager.system.clock import Clock, now_ms
 from data_manager.system.delivery import Delivery
@@ -76,7 +75,6 @@ class Ingestion:
         self._bars = Bars(symbol, store, clock)
         self._chain = Chain()
         self._predictions = Predictions()
-        self._sweep = Sweep(store, symbol, Quarantined, settings.quarantine_retention_days, clock)
         self._stale = True  # what is known here must be read back from the store
         self._incarnation, self._newest = 0, -1  # of FEED, and the highest position written in it
         self._backlog_ms = 0  # how old the events at hand are
@@ -94,16 +92,12 @@ class Ingestion:
         return report
 
     def derive(self) -> Report:
-        """Do what time alone has made due: derive bars, give up missing links, forget old quarantine.
-
-        Raises StoreError.
-        """
+        """Do what time alone has made due: derive bars, give up missing links. Raises StoreError."""
         self._recover()
         self._stale = True
         report = Report()
         self._derive(report)
         report.breaks += self._chain.expire(now_ms(self._clock) - self._backlog_ms)
-        self._sweep.run()
         self._stale = False
         return report
 

@@ -110,7 +110,7 @@ def folder(tmp_path):
 def writer_on(folder, metrics: Metrics | None = None) -> AsideWriter:
     clock = SystemClock()
     store = SqliteMarketStore(folder, clock=clock, timeout_s=0.05)
-    return AsideWriter(store, clock, random.Random(1), metrics or Metrics(), 7)
+    return AsideWriter(store, clock, random.Random(1), metrics or Metrics())
 
 
 def committed(folder) -> tuple[dict[str, Counts], int, list[Quarantined]]:

@@ -25,3 +25,7 @@ def test_a_time_has_microseconds_and_an_explicit_zone() -> None:
 def test_both_names_hold_the_same_list(dialect: str, names: list[str]) -> None:
     spliced = orjson.loads(orjson.dumps(both_dialects([{"price": "1.10"}], dialect)))
     assert spliced == {name: [{"price": "1.10"}] for name in names}
+
+
+def test_the_old_name_is_that_of_the_route() -> None:
+    assert both_dialects([], "both", "datasets").keys() == {"datasets", "data"}

@@ -344,18 +344,5 @@ def test_however_batches_are_repeated_the_ledger_balances_and_counts_each_event_
         assert ledger.total.received - ledger.total.redelivered == distinct
 
 
-def test_quarantine_is_forgotten_after_its_days_and_not_before(
-    ingestion: Ingestion, store: SqliteMarketStore, clock: FakeClock
-) -> None:
-    ingestion.store([delivery(1, frame(1, b"junk"))])
-    clock.pass_by(7 * 86_400 - 60)
-    ingestion.derive()
-    assert len(rows(store, Quarantined)) == 1
-    clock.pass_by(700)
-    ingestion.derive()
-    assert rows(store, Quarantined) == []
-    assert total(store) == Counts(received=1, quarantined=1)
-
-
 def test_nothing_is_reported_for_nothing(ingestion: Ingestion) -> None:
     assert ingestion.derive() == Report()

@@ -1,0 +1,1 @@
+"""Housekeeping: what is too old goes, space is watched, and the catalog says what there is."""
