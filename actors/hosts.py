@@ -5,6 +5,7 @@ A worker's module is imported where it runs, so that no actor carries what anoth
 
 from __future__ import annotations
 
+from data_manager.storage.choice import open_market_store
 from data_manager.storage.protocols import MarketStore
 from data_manager.system.aio import AsyncActor
 from data_manager.system.worker import Context, Worker
@@ -59,13 +60,4 @@ class Exchange(AsyncActor):
 
 def market_store(context: Context) -> MarketStore:
     """This process's writing store, as the settings choose it."""
-    from data_manager.storage.sqlite import SqliteMarketStore
-
-    settings = context.settings
-    return SqliteMarketStore(
-        settings.market_dir,
-        clock=context.clock,
-        synchronous=settings.sqlite_synchronous,
-        timeout_s=settings.store_timeout_s,
-        quarantine_max_rows=settings.quarantine_max_rows,
-    )
+    return open_market_store(context.settings, context.clock)

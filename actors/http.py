@@ -7,24 +7,37 @@ import os
 import socket
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
 from data_manager.http.incidents import IncidentKeeper
 from data_manager.http.listen import bind
-from data_manager.http.store_thread import StoreThread
-from data_manager.storage.protocols import Catalog
+from data_manager.http.store_thread import Access, Inline, StoreThread
+from data_manager.storage.choice import (
+    MONGO,
+    MYSQL,
+    SQLITE,
+    catalog_url,
+    market_backend,
+    mysql_target,
+    open_market_store,
+)
+from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import Clock
 from data_manager.system.errors import FeedError, StoreError
 from data_manager.system.messages import Command, CommandDone, IncidentNews, Message, Tree, TreeNews
+from data_manager.system.settings import Settings
 from data_manager.system.worker import Context, Status
 
 if TYPE_CHECKING:
+    from data_manager.actors.housekeeping.housekeeping import Housekeeping
     from data_manager.http.ports import Services
 
 COMMAND_S = 5.0  # how long the supervisor may take to answer a command
 MAX_COMMANDS = 16  # under way at a time
+HOUSEKEEPING_S = 60.0  # for one call: a count or a sweep of a large symbol may take long
+READERS = 4  # threads that read pages from a database server
 LAST_FLUSH_S = 1.0  # for incidents that are still to be saved at the end
 
 
@@ -122,12 +135,14 @@ class HttpWorker:
 
         from data_manager.http.app import build_app, build_metrics_app, runner
 
-        services = open_services(self._context, self._catalog, self._line)
-        cleanup.callback(services.market.close)
-        cleanup.push_async_callback(services.survey.close)
-        cleanup.push_async_callback(services.catalog.close)
+        stores = open_markets(self._context)
+        services = open_services(self._context, stores, self._catalog, self._line)
+        for store in (*stores, self._catalog):
+            cleanup.push_async_callback(store.close)
         keeping = asyncio.create_task(self._keeper.run())
         cleanup.push_async_callback(finish, self._keeper, keeping)
+        chores = asyncio.create_task(self._housekeeping(stores.housekeeping).run())
+        cleanup.push_async_callback(cancelled, chores)
         for app, listener in ((build_app(services), api), (build_metrics_app(services), metrics)):
             served = runner(app)
             await served.setup()
@@ -135,45 +150,94 @@ class HttpWorker:
             await web.SockSite(served, listener).start()
         self._status = Status("running")
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((stopped, keeping), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((stopped, keeping, chores), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
 
+    def _housekeeping(self, market: StoreThread[MarketStore]) -> Housekeeping:
+        from data_manager.actors.housekeeping.housekeeping import Housekeeping
 
-def open_catalog(context: Context) -> Catalog:
-    """The catalog of the data folder."""
-    from data_manager.storage.catalog import SqlCatalog, catalog_url
-
-    return SqlCatalog(catalog_url(context.settings.data_dir), clock=context.clock)
+        context = self._context
+        return Housekeeping(market, self._catalog, context.settings, context.clock, context.rng, context.metrics)
 
 
-def open_services(context: Context, catalog: StoreThread[Catalog], line: SupervisorLine) -> Services:
-    """The market store, opened when it is first read, and all else the routes need."""
-    from data_manager.http.ports import Services
-    from data_manager.storage.sqlite import SqliteMarketStore
+class Markets(NamedTuple):
+    """The market store in its three uses: pages, what may take long, and what writes."""
 
+    pages: Access[MarketStore]
+    survey: StoreThread[MarketStore]
+    housekeeping: StoreThread[MarketStore]
+
+
+def open_markets(context: Context) -> Markets:
+    """One store for all three where it is a server's client, which any number of threads may use; else three."""
     settings, clock = context.settings, context.clock
 
-    def market() -> SqliteMarketStore:
-        return SqliteMarketStore(settings.market_dir, clock=clock, timeout_s=settings.store_timeout_s, read_only=True)
+    shared = open_market_store(settings, clock) if market_backend(settings) == MONGO else None
+
+    def reader() -> MarketStore:
+        return for_readers(shared or open_market_store(settings, clock, read_only=True), settings, clock)
+
+    def writer() -> MarketStore:
+        return shared or open_market_store(settings, clock)
+
+    pages = Inline(reader()) if reads_inline(settings) else StoreThread("market store", reader, threads=READERS)
+    return Markets(
+        pages,
+        StoreThread("market store", reader),
+        StoreThread("housekeeping", writer, answer_s=HOUSEKEEPING_S),
+    )
+
+
+def open_services(context: Context, markets: Markets, catalog: StoreThread[Catalog], line: SupervisorLine) -> Services:
+    """All that the routes need."""
+    from data_manager.http.ports import Services
 
     return Services(
-        settings=settings,
-        clock=clock,
+        settings=context.settings,
+        clock=context.clock,
         rng=context.rng,
         metrics=context.metrics,
-        market=market(),
-        market_source="sqlite",
-        survey=StoreThread("market store", market),
+        market=markets.pages,
+        market_source=market_backend(context.settings),
+        survey=markets.survey,
         catalog=catalog,
         system=line,
     )
 
 
+def open_catalog(context: Context) -> Catalog:
+    """The catalog of the settings; nothing is connected before its first call."""
+    from data_manager.storage.catalog import SqlCatalog
+
+    settings = context.settings
+    return SqlCatalog(catalog_url(settings), clock=context.clock, rng=context.rng, timeout_s=settings.store_timeout_s)
+
+
+def for_readers(store: MarketStore, settings: Settings, clock: Clock) -> MarketStore:
+    """The market store with its candles from where the settings say."""
+    mysql = mysql_target(settings)
+    if settings.candle_database_type != MYSQL or mysql is None:
+        return store
+    from data_manager.storage.klines import CandlesElsewhere, KlinesCandles
+
+    return CandlesElsewhere(store, KlinesCandles(mysql.url, clock=clock, timeout_s=settings.store_timeout_s))
+
+
+def reads_inline(settings: Settings) -> bool:
+    """Whether a page is read from files of this host, without waiting for any server."""
+    return market_backend(settings) == SQLITE and settings.candle_database_type != MYSQL
+
+
+async def cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel it and wait for its end; raises what ended it early."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 async def finish(keeper: IncidentKeeper, keeping: asyncio.Task[None]) -> None:
     """Stop keeping incidents, after one last try to save those that wait; raises what ended it early."""
-    keeping.cancel()
-    with suppress(asyncio.CancelledError):
-        await keeping
+    await cancelled(keeping)
     with suppress(StoreError, TimeoutError):  # the catalog is away: run() has said so
         async with asyncio.timeout(LAST_FLUSH_S):
             await keeper.flush()

@@ -35,14 +35,19 @@ def is_ready(tree: Tree | None) -> bool:
     )
 
 
-def components(tree: Tree | None, *, market_ok: bool, catalog_ok: bool) -> dict[str, str]:
-    """The readiness body's components; before the first tree nothing is known to be healthy."""
+def components(
+    tree: Tree | None, *, market_ok: bool, catalog_ok: bool, mongo: bool = False, mysql: bool = False
+) -> dict[str, str]:
+    """The readiness body's components; before the first tree nothing is known to be healthy.
+
+    `mongo` and `mysql` tell whether the market store and the catalog are these.
+    """
     actors = {view.name: view for view in tree.actors} if tree else {}
     singletons = {name: singleton(actors.get(name), known=tree is not None) for name in SINGLETONS}
     return {
         "nats": health(nats_ok(actors.get(ROUTER))),
-        "mysql": NOT_CONFIGURED,
-        "mongodb": NOT_CONFIGURED,
+        "mysql": health(catalog_ok) if mysql else NOT_CONFIGURED,
+        "mongodb": health(market_ok) if mongo else NOT_CONFIGURED,
         "auditor": singletons["auditor"],
         "analytics": singletons["analytics"],
         "market_store": health(market_ok),

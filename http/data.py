@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from operator import attrgetter
 from typing import Generic, TypeVar
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from data_manager.http.errors import store_errors
 from data_manager.http.paging import Page, Span, links, page_of, pagination, query_for, span, time_of
 from data_manager.http.params import CandleParams, FundingParams, PairParams, RangeParams, TradeParams, parse
 from data_manager.http.ports import Services
-from data_manager.storage.protocols import Query
+from data_manager.storage.protocols import MarketStore, Query
 from data_manager.storage.records import Candle, Depth, Funding, Levels, Record, Symbol, Trade
 
 R = TypeVar("R", bound=Record)
@@ -57,7 +58,7 @@ def routes(services: Services) -> list[web.RouteDef]:
 
 
 class DataRoutes:
-    """Handlers; each reads the store on the event loop, at most 1,001 rows at a time."""
+    """Handlers; each reads at most 1,001 rows at a time."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -73,13 +74,13 @@ class DataRoutes:
             named={"pair": asked.pair, "period": asked.period},
             equal=(("timeframe", asked.period),),
         )
-        return self._answer(request, asked, self._span(asked, CANDLES_BACK), listing)
+        return await self._answer(request, asked, self._span(asked, CANDLES_BACK), listing)
 
     async def trades(self, request: web.Request) -> web.Response:
         """Trades of one kind."""
         asked = parse(TradeParams, request)
         within = self._span(asked, TRADES_BACK)
-        kind = asked.kind or self._kind(Symbol(asked.pair), within)
+        kind = asked.kind or await self._kind(Symbol(asked.pair), within)
         listing = Listing(
             Trade,
             f"trades_{asked.pair}",
@@ -89,7 +90,7 @@ class DataRoutes:
             filters={"kind": kind},
             shown={"kind": kind},
         )
-        return self._answer(request, asked, within, listing)
+        return await self._answer(request, asked, within, listing)
 
     async def funding(self, request: web.Request) -> web.Response:
         """Funding rates: settled ones unless asked otherwise."""
@@ -102,19 +103,19 @@ class DataRoutes:
             equal=() if asked.settled == "any" else (("settled", asked.settled == "true"),),
             filters={"settled": asked.settled},
         )
-        return self._answer(request, asked, self._span(asked, FUNDING_BACK), listing)
+        return await self._answer(request, asked, self._span(asked, FUNDING_BACK), listing)
 
     async def depth(self, request: web.Request) -> web.Response:
         """The newest book ever received."""
         asked = parse(PairParams, request)
         with store_errors(MARKET_STORE):
-            book = self._market.latest_book(Symbol(asked.pair))
+            book = await self._market.call(lambda store: store.latest_book(Symbol(asked.pair)))
         metadata: Value = {
             "timestamp": None if book is None else stamp(book.time_ms),
             "source": self._services.market_source,
         }
         if book is None:
-            metadata["message"] = self._why_empty(asked.pair)
+            metadata["message"] = await self._why_empty(asked.pair)
         else:
             metadata["collection"] = f"depth_{asked.pair}"
         body = {
@@ -128,25 +129,19 @@ class DataRoutes:
     def _span(self, asked: RangeParams, back: timedelta) -> Span:
         return span(asked, from_us(self._services.clock.now_us()), back)
 
-    def _kind(self, pair: Symbol, within: Span) -> str:
+    async def _kind(self, pair: Symbol, within: Span) -> str:
         raw = Query(within.start_ms, within.end_ms, (("kind", "trade"),), limit=1)
         with store_errors(MARKET_STORE):
-            return "trade" if self._market.rows(pair, Trade, raw) else "aggTrade"
+            return "trade" if await self._market.call(lambda store: store.rows(pair, Trade, raw)) else "aggTrade"
 
-    def _read(self, asked: RangeParams, within: Span, listing: Listing[R]) -> Page[R]:
-        market, pair, record = self._market, Symbol(asked.pair), listing.record
-        query = query_for(asked, within, listing.equal)
-
-        def older() -> int | None:
-            before = Query(end_ms=within.start_ms, equal=listing.equal, limit=1, descending=True)
-            return next(map(time_of, market.rows(pair, record, before)), None)
-
+    async def _read(self, asked: RangeParams, within: Span, listing: Listing[R]) -> Page[R]:
         with store_errors(MARKET_STORE):
-            found = market.rows(pair, record, query)
-            return page_of(asked, found, lambda cap: market.count(pair, record, query, cap), older)
+            return await self._market.call(partial(read_page, asked, within, listing))
 
-    def _answer(self, request: web.Request, asked: RangeParams, within: Span, listing: Listing[R]) -> web.Response:
-        page = self._read(asked, within, listing)
+    async def _answer(
+        self, request: web.Request, asked: RangeParams, within: Span, listing: Listing[R]
+    ) -> web.Response:
+        page = await self._read(asked, within, listing)
         times = {"start": stamp_datetime(within.start), "end": stamp_datetime(within.end)}
         values = [listing.value(row) for row in page.rows]
         body = {
@@ -155,7 +150,7 @@ class DataRoutes:
             "pagination": pagination(asked, page),
             "sort": {"by": asked.sort_by, "order": asked.sort_order or "asc"},
             "filters_applied": {**listing.named, **listing.filters, **times},
-            "metadata": self._metadata(asked.pair, listing, page.rows),
+            "metadata": await self._metadata(asked.pair, listing, page.rows),
             "parameters": {**listing.named, **times, "limit": asked.limit},
         }
         kept = {**listing.named, **listing.filters}
@@ -163,7 +158,7 @@ class DataRoutes:
             kept["dialect"] = asked.dialect
         return answer(request, body, headers=link_header(request.path, kept, links(asked, within, page)))
 
-    def _metadata(self, pair: str, listing: Listing[R], rows: Sequence[R]) -> Value:
+    async def _metadata(self, pair: str, listing: Listing[R], rows: Sequence[R]) -> Value:
         metadata: Value = {
             "data_completeness": None,  # for the audit to tell: it knows what the exchange itself never had
             "last_updated": stamp(max(map(stored_ms, rows))) if rows else None,
@@ -173,17 +168,29 @@ class DataRoutes:
             **listing.shown,
         }
         if not rows:
-            metadata["message"] = self._why_empty(pair)
+            metadata["message"] = await self._why_empty(pair)
         return metadata
 
-    def _why_empty(self, pair: str) -> str:
+    async def _why_empty(self, pair: str) -> str:
         with store_errors(MARKET_STORE):
-            stored = Symbol(pair) in self._market.symbols()
+            stored = Symbol(pair) in await self._market.call(lambda store: store.symbols())
         if stored:
             return f"Nothing is stored for {pair} that matches."
         if pair in self._services.settings.supported_pairs:
             return f"Nothing is stored for {pair} yet."
         return f"{pair} is not collected here."
+
+
+def read_page(asked: RangeParams, within: Span, listing: Listing[R], market: MarketStore) -> Page[R]:
+    """The page, with all that its totals and links need, in one go."""
+    pair, record, query = Symbol(asked.pair), listing.record, query_for(asked, within, listing.equal)
+
+    def older() -> int | None:
+        before = Query(end_ms=within.start_ms, equal=listing.equal, limit=1, descending=True)
+        return next(map(time_of, market.rows(pair, record, before)), None)
+
+    found = market.rows(pair, record, query)
+    return page_of(asked, found, lambda cap: market.count(pair, record, query, cap), older)
 
 
 def link_header(path: str, kept: dict[str, str], relations: dict[str, dict[str, str]]) -> dict[str, str]:

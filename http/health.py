@@ -12,6 +12,7 @@ from data_manager.http.answers import answer, stamp
 from data_manager.http.checks import StoreCheck
 from data_manager.http.datasets import Dataset, Datasets
 from data_manager.http.ports import Services
+from data_manager.storage.choice import MONGO, MYSQL, catalog_backend, market_backend
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import StoreError
 
@@ -36,6 +37,7 @@ class HealthRoutes:
     def __init__(self, services: Services) -> None:
         self._clock = services.clock
         self._system = services.system
+        self._backends = {market_backend(services.settings), catalog_backend(services.settings)}
         self._market = StoreCheck(services.survey, services.clock)
         self._catalog = StoreCheck(services.catalog, services.clock)
         self._datasets = Datasets(services.survey, services.clock)
@@ -59,7 +61,13 @@ class HealthRoutes:
         ready = market is None and condition.is_ready(tree)
         body = {
             "ready": ready,
-            "components": condition.components(tree, market_ok=market is None, catalog_ok=catalog is None),
+            "components": condition.components(
+                tree,
+                market_ok=market is None,
+                catalog_ok=catalog is None,
+                mongo=MONGO in self._backends,
+                mysql=MYSQL in self._backends,
+            ),
             "delivery": condition.delivery(tree),
             "timestamp": self._now(),
         }

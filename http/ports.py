@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Protocol
 
-from data_manager.http.store_thread import StoreThread
+from data_manager.http.store_thread import Access, StoreThread
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import Clock
 from data_manager.system.messages import CommandDone, Tree
@@ -37,16 +37,16 @@ class SystemPort(Protocol):
 class Services:
     """Everything the routes use.
 
-    `market` is read on the event loop (a page of SQLite costs less than a thread hop) and must be read-only.
-    A store serves one thread at a time, so `survey` is a second instance of it, on a thread of its own, for
-    what may take long. `market_source` is the name of the back end as responses give it.
+    `market` answers pages: inline where that is quicker than a thread, else on a few threads. `survey` is a second
+    instance of the same store, on a thread of its own, for what may take long. Both are only read. `market_source` is
+    the name of the back end as responses give it.
     """
 
     settings: Settings
     clock: Clock
     rng: random.Random
     metrics: Metrics
-    market: MarketStore
+    market: Access[MarketStore]
     market_source: str
     survey: StoreThread[MarketStore]
     catalog: StoreThread[Catalog]

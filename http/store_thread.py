@@ -1,8 +1,9 @@
-"""A store on a thread of its own, for calls that may take long: bounded in number and in time."""
+"""Ways to a store from the event loop: on threads, bounded in number and in time, or right here."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,37 +29,73 @@ class Closable(Protocol):
 
 
 S = TypeVar("S", bound=Closable)
+S_co = TypeVar("S_co", bound=Closable, covariant=True)
 T = TypeVar("T")
 
 
-class StoreThread(Generic[S]):
-    """Runs calls one after the other; the first one opens the store, or the next if that failed."""
+class Access(Protocol[S_co]):
+    """A way to a store."""
 
-    def __init__(self, name: str, open_store: Callable[[], S]) -> None:
+    async def call(self, work: Callable[[S_co], T]) -> T:
+        """The result of `work(store)`; raises what the store raises (StoreError)."""
+        ...
+
+    async def close(self) -> None:
+        """Close the store."""
+        ...
+
+
+class Inline(Generic[S]):
+    """Calls on the event loop itself: for SQLite, where a page costs a third of a hop to a thread."""
+
+    def __init__(self, store: S) -> None:
+        self._store = store
+
+    async def call(self, work: Callable[[S], T]) -> T:
+        """See Access."""
+        return work(self._store)
+
+    async def close(self) -> None:
+        """See Access."""
+        self._store.close()
+
+
+class StoreThread(Generic[S]):
+    """Runs calls one after the other; the first one opens the store, or the next if that failed.
+
+    With more `threads` as many calls run at a time, on a store that several threads may use at once. A call may take
+    `answer_s` seconds, waiting included.
+    """
+
+    def __init__(
+        self, name: str, open_store: Callable[[], S], *, threads: int = 1, answer_s: float | None = None
+    ) -> None:
         self.name = name
         self._open = open_store
+        self._opening = threading.Lock()
         self._store: S | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._turn = asyncio.Lock()  # held until the thread is done, even when the caller has given up
+        self._thread = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._turns = asyncio.Semaphore(threads)  # held until a thread is done, even when the caller has given up
+        self._answer_s = ANSWER_S if answer_s is None else answer_s
         self._waiting = 0
 
     async def call(self, work: Callable[[S], T]) -> T:
         """The result of `work(store)`.
 
-        Raises what the store raises (StoreError), and StoreUnavailable when there is no answer within
-        ANSWER_S or MAX_WAITING callers wait already.
+        Raises what the store raises (StoreError), and StoreUnavailable when there is no answer in time or
+        MAX_WAITING callers wait already.
         """
         if self._waiting >= MAX_WAITING:
             raise StoreUnavailable(f"the {self.name} is busy: {MAX_WAITING} calls wait for it")
         self._waiting += 1
         try:
-            async with asyncio.timeout(ANSWER_S):
-                await self._turn.acquire()
+            async with asyncio.timeout(self._answer_s):
+                await self._turns.acquire()
                 running = asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
                 running.add_done_callback(self._done)
                 return await asyncio.shield(running)
         except TimeoutError:
-            raise StoreUnavailable(f"the {self.name} did not answer within {ANSWER_S:g} s") from None
+            raise StoreUnavailable(f"the {self.name} did not answer within {self._answer_s:g} s") from None
         finally:
             self._waiting -= 1
 
@@ -71,11 +108,12 @@ class StoreThread(Generic[S]):
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, work: Callable[[S], T]) -> T:
-        if self._store is None:
-            self._store = self._open()
+        with self._opening:
+            if self._store is None:
+                self._store = self._open()
         return work(self._store)
 
     def _done(self, running: asyncio.Future[T]) -> None:
-        self._turn.release()
+        self._turns.release()
         if not running.cancelled():
             running.exception()  # looked at, so that an abandoned call's error is not reported as forgotten

@@ -41,15 +41,13 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def read_account(settings: Settings) -> Account:
-    """Add up the ledgers in the data folder; all zero where there are none. Raises StoreError."""
+    """Add up the ledgers of the market store; all zero where there are none. Raises StoreError."""
+    from data_manager.storage.choice import open_market_store
     from data_manager.storage.records import ALL_SYMBOLS
-    from data_manager.storage.sqlite import SqliteMarketStore
     from data_manager.system.clock import SystemClock
 
     by_type: dict[str, dict[str, int]] = {}
-    if not settings.market_dir.exists():
-        return Account(by_type)
-    store = SqliteMarketStore(settings.market_dir, clock=SystemClock(), read_only=True)
+    store = open_market_store(settings, SystemClock(), read_only=True)
     try:
         for symbol in {*store.symbols(), ALL_SYMBOLS}:
             for kind, counts in store.ledger(symbol).by_type.items():

@@ -58,7 +58,6 @@ PRELOAD = (
     "data_manager.actors.hosts",
     "data_manager.actors.ingest.worker",
     "data_manager.actors.router",
-    "data_manager.storage.sqlite",
 )
 
 
@@ -174,8 +173,11 @@ class Service:
         self._handlers: dict[signal.Signals, Any] = {}  # those of before, while ours are in place
 
     def __enter__(self) -> Service:
+        from data_manager.storage.choice import described
         from data_manager.storage.data_dir import DataDir
 
+        stores = described(self.settings)
+        log("stores_chosen", market_store=stores["market_store"], catalog=stores["catalog"])
         hardening.become_subreaper()
         self._data_dir = DataDir(self.settings.data_dir)
         self._data_dir.acquire()
@@ -228,7 +230,7 @@ class Service:
             )
             self.settings = self.settings.model_copy(update={"nats_url": self._broker.start()})
         self._before_actors(self.settings)
-        for name in PRELOAD:
+        for name in (*PRELOAD, *store_modules(self.settings)):
             importlib.import_module(name)
         hardening.apply(os.urandom(32))
         gc.collect()
@@ -275,6 +277,14 @@ class Service:
         self._data_dir.release()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+
+
+def store_modules(settings: Settings) -> tuple[str, ...]:
+    """What the chosen market store needs; not the client of the other one."""
+    from data_manager.storage.choice import MONGO, market_backend
+
+    name = "mongo" if market_backend(settings) == MONGO else "sqlite"
+    return (f"data_manager.storage.{name}",)
 
 
 def serve(service: Service) -> int:

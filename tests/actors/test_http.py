@@ -20,7 +20,8 @@ from pydantic import SecretStr
 from data_manager.actors import http
 from data_manager.actors.http import HttpWorker
 from data_manager.http.listen import bind
-from data_manager.storage.catalog import SqlCatalog, catalog_url
+from data_manager.storage.catalog import SqlCatalog
+from data_manager.storage.choice import catalog_url
 from data_manager.storage.protocols import Incident
 from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.errors import ConfigError
@@ -156,7 +157,7 @@ def test_incidents_are_kept_even_those_from_before_it_served_and_at_the_end(tmp_
 
             await eventually(early_is_known)
             supervisor.worker.receive(IncidentNews("late", "actor_down", "router", "signal 9", now + 1))
-        catalog = SqlCatalog(catalog_url(tmp_path), clock=CLOCK)
+        catalog = SqlCatalog(catalog_url(Settings(data_dir=tmp_path)), clock=CLOCK)
         assert [incident.incident_id for incident in catalog.incidents()] == ["late", "early"]
         catalog.close()
 

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from data_manager.http.app import build_app, build_metrics_app, runner
 from data_manager.http.ports import Services
-from data_manager.http.store_thread import StoreThread
-from data_manager.storage.catalog import SqlCatalog, catalog_url
+from data_manager.http.store_thread import Inline, StoreThread
+from data_manager.storage.catalog import SqlCatalog
 from data_manager.storage.protocols import Event, Write
 from data_manager.storage.records import Candle, Depth, Funding, Record, Symbol, Trade
 from data_manager.storage.sqlite import SqliteMarketStore
@@ -121,10 +121,10 @@ async def serving(folder: Path, *, token: str | None = None, **settings: Any) ->
         clock=clock,
         rng=random.Random(1),
         metrics=Metrics(),
-        market=market(),
+        market=Inline(market()),
         market_source="sqlite",
         survey=StoreThread("market store", market),
-        catalog=StoreThread("catalog", lambda: SqlCatalog(catalog_url(folder), clock=clock)),
+        catalog=StoreThread("catalog", lambda: SqlCatalog(f"sqlite:///{folder}/catalog.sqlite3", clock=clock)),
         system=HandSetSystem(),
     )
     api_port, stop_api = await start(build_app(services))
@@ -137,7 +137,7 @@ async def serving(folder: Path, *, token: str | None = None, **settings: Any) ->
     finally:
         await stop_api()
         await stop_metrics()
-        services.market.close()
+        await services.market.close()
         await services.survey.close()
         await services.catalog.close()
 

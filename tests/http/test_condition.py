@@ -66,6 +66,13 @@ def test_stores_are_what_their_checks_say() -> None:
     assert all_components(catalog=False)["catalog"] == "unhealthy"
 
 
+def test_a_database_server_is_as_the_store_that_lives_on_it() -> None:
+    found = components(working_tree(), market_ok=False, catalog_ok=True, mongo=True, mysql=True)
+    assert (found["mongodb"], found["mysql"]) == ("unhealthy", "healthy")
+    found = components(working_tree(), market_ok=True, catalog_ok=False, mysql=True)
+    assert (found["mongodb"], found["mysql"]) == ("not_configured", "unhealthy")
+
+
 @pytest.mark.parametrize(
     ("state", "detail", "nats", "router"),
     [

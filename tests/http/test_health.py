@@ -11,8 +11,10 @@ from data_manager import __version__
 from data_manager.http import checks
 from data_manager.http.checks import StoreCheck
 from data_manager.http.store_thread import StoreThread
-from data_manager.storage.catalog import SqlCatalog, catalog_url
+from data_manager.storage.catalog import SqlCatalog
+from data_manager.storage.choice import catalog_url
 from data_manager.storage.records import Symbol
+from data_manager.system.settings import Settings
 from tests.http.serving import (
     MINUTE,
     NOW,
@@ -236,7 +238,7 @@ def test_a_store_is_asked_once_a_second_however_many_probes_come(tmp_path: Path)
 
     async def run() -> None:
         clock = StillClock()
-        thread = StoreThread("catalog", lambda: Counting(catalog_url(tmp_path), clock=clock))
+        thread = StoreThread("catalog", lambda: Counting(catalog_url(Settings(data_dir=tmp_path)), clock=clock))
         check = StoreCheck(thread, clock)
         assert await asyncio.gather(*(check.problem() for _ in range(50))) == [None] * 50
         assert asked == 1
@@ -262,7 +264,7 @@ def test_a_store_that_hangs_is_a_problem_within_the_probes_patience(
 
     async def run() -> None:
         clock = StillClock()
-        thread = StoreThread("catalog", lambda: Hanging(catalog_url(tmp_path), clock=clock))
+        thread = StoreThread("catalog", lambda: Hanging(catalog_url(Settings(data_dir=tmp_path)), clock=clock))
         check = StoreCheck(thread, clock)
         assert await check.problem() == "no answer within 0.05 s"
         go_on.set()

@@ -11,10 +11,12 @@ import pytest
 from data_manager.http import incidents
 from data_manager.http.incidents import IncidentKeeper
 from data_manager.http.store_thread import StoreThread
-from data_manager.storage.catalog import SqlCatalog, catalog_url
+from data_manager.storage.catalog import SqlCatalog
+from data_manager.storage.choice import catalog_url
 from data_manager.storage.protocols import Catalog, Incident
 from data_manager.system.errors import StoreError, StoreUnavailable
 from data_manager.system.messages import IncidentNews
+from data_manager.system.settings import Settings
 from tests.eventually import eventually
 from tests.http.serving import NOW_MS, StillClock
 
@@ -48,7 +50,7 @@ class Unreliable(SqlCatalog):
 
 
 def catalog_in(folder: Path) -> tuple[Unreliable, StoreThread[Catalog]]:
-    catalog = Unreliable(catalog_url(folder), clock=StillClock())
+    catalog = Unreliable(catalog_url(Settings(data_dir=folder)), clock=StillClock())
     return catalog, StoreThread("catalog", lambda: catalog)
 
 

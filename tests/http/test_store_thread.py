@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from data_manager.http import store_thread
-from data_manager.http.store_thread import MAX_WAITING, StoreThread
+from data_manager.http.store_thread import MAX_WAITING, Inline, StoreThread
 from data_manager.system.errors import StoreUnavailable
 from tests.eventually import eventually
 
@@ -73,6 +73,49 @@ def test_errors_reach_the_caller_and_leave_the_thread_working() -> None:
             await shelf.call(lambda store: 1 // 0)
         assert await shelf.call(lambda store: 7) == 7
         await shelf.close()
+
+    asyncio.run(run())
+
+
+def test_with_more_threads_as_many_calls_run_at_a_time_on_one_store() -> None:
+    async def run() -> None:
+        opened: list[Shelf] = []
+
+        def open_shelf() -> Shelf:
+            opened.append(Shelf())
+            return opened[-1]
+
+        shelf = StoreThread("shelf", open_shelf, threads=3)
+        together = threading.Barrier(3, timeout=10)  # passed by three calls at once, or by none
+        await asyncio.gather(*(shelf.call(lambda store: together.wait()) for _ in range(3)))
+        assert len(opened) == 1
+        await shelf.close()
+        assert opened[0].closed
+
+    asyncio.run(run())
+
+
+def test_a_call_may_be_given_a_limit_of_its_own() -> None:
+    async def run() -> None:
+        shelf = StoreThread("shelf", Shelf, answer_s=0.05)
+        go_on = threading.Event()
+        with pytest.raises(StoreUnavailable, match=r"within 0\.05 s"):
+            await shelf.call(lambda store: go_on.wait(10))
+        go_on.set()
+        await shelf.close()
+
+    asyncio.run(run())
+
+
+def test_inline_calls_run_where_they_are_made() -> None:
+    async def run() -> None:
+        shelf = Inline(Shelf())
+        assert await shelf.call(lambda store: threading.current_thread()) is threading.current_thread()
+        with pytest.raises(ZeroDivisionError):
+            await shelf.call(lambda store: 1 // 0)
+        store = await shelf.call(lambda store: store)
+        await shelf.close()
+        assert store.closed
 
     asyncio.run(run())
 
