@@ -30,7 +30,7 @@ MAX_TALLIES = 32  # minutes with running totals; older ones are derived from sto
 MAX_DERIVED = 20  # minutes of one `derive`, which bounds its transaction
 MAX_DIRTY = 5_000  # beyond it nothing waits for SETTLE_S
 
-_BEYOND_MS = 1 << 53  # later than any trade
+_BEYOND_MS = 253_402_300_799_999  # later than any trade; the end of 9999, which every store can still compare with
 
 BarKey = tuple[str, int]  # timeframe, open time
 

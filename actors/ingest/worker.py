@@ -193,7 +193,7 @@ class IngestWorker:
         return False
 
     def _begin(self) -> Report:
-        self._store.check()
+        self._store.check(self._symbol)
         return self._ingestion.derive()
 
     def _note_store(self, trouble: str) -> None:

@@ -19,13 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from data_manager.storage.choice import open_market_store
 from data_manager.storage.ledger import LedgerTotals
-from data_manager.storage.protocols import Query
+from data_manager.storage.protocols import MarketStore, Query
 from data_manager.storage.records import ALL_SYMBOLS, Record, Symbol
-from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.clock import SystemClock
 from data_manager.system.errors import StoreUnavailable
 from data_manager.system.lifecycle import descendants_of
+from data_manager.system.settings_sources import load
 from tests.eventually import eventually_sync
 
 T = TypeVar("T")
@@ -187,16 +188,21 @@ class RunningService:
 
     # -- the store ------------------------------------------------------------------------------------------
 
+    def setting(self, name: str) -> str | None:
+        """A setting as this service was given it."""
+        return self._environment.get(name.upper())
+
     @contextlib.contextmanager
-    def store(self) -> Iterator[SqliteMarketStore]:
-        """A reader of the stored rows."""
-        store = SqliteMarketStore(self.data_dir / "market", clock=SystemClock(), read_only=True, timeout_s=5)
+    def store(self) -> Iterator[MarketStore]:
+        """A reader of the stored rows, whatever the settings store them in."""
+        settings = load({}, self._environment).settings.model_copy(update={"store_timeout_s": 5})
+        store = open_market_store(settings, SystemClock(), read_only=True)
         try:
             yield store
         finally:
             store.close()
 
-    def _patiently(self, question: Callable[[SqliteMarketStore], T]) -> T:
+    def _patiently(self, question: Callable[[MarketStore], T]) -> T:
         """Ask again while a killed writer's file is being recovered by somebody else."""
         for _ in range(20):
             try:

@@ -21,6 +21,7 @@ _hardened: list[bool] = []
 FAST = {
     "heartbeat_s": 0.2,
     "heartbeat_miss_s": 1.0,
+    "store_timeout_s": 0.5,
     "start_timeout_s": 5,
     "restart_backoff_s": 0.02,
     "drain_timeout_s": 4,
