@@ -1,13 +1,17 @@
-"""The back ends that the contract suite runs on, by id. A new one joins by adding its class to BACKENDS."""
+"""The back ends that the contract suite runs on; a new one joins by its id and in `conftest.new_backend`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
+from data_manager.storage.mongo import MongoMarketStore
 from data_manager.storage.protocols import MarketStore
 from data_manager.storage.sqlite import SqliteMarketStore
 from tests.storage.examples import FixedClock
+
+BACKENDS = ("mongo", "sqlite")
 
 
 class Backend(Protocol):
@@ -35,4 +39,22 @@ class SqliteBackend:
             store.close()
 
 
-BACKENDS: dict[str, type[SqliteBackend]] = {"sqlite": SqliteBackend}
+class MongoBackend:
+    """One database; a store that only reads is one that nobody writes with."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._opened: list[MongoMarketStore] = []
+
+    def open(self, *, read_only: bool = False, **options: Any) -> MongoMarketStore:
+        store = MongoMarketStore(self.uri, self.database, clock=FixedClock(), **options)
+        self._opened.append(store)
+        return store
+
+    @property
+    def database(self) -> str:
+        return urlsplit(self.uri).path.strip("/")
+
+    def close(self) -> None:
+        for store in self._opened:
+            store.close()

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_manager.storage.ledger import Counts
+from data_manager.storage.ledger import LEDGER_BATCHES, BatchEntry, Counts, Head, pack, unpack
 from data_manager.storage.protocols import Event, MarketStore, Write
-from data_manager.storage.sqlite import ledger as sqlite_ledger
-from data_manager.storage.sqlite.ledger import LEDGER_BATCHES, Head, pack, unpack
 from tests.storage.backends import Backend
 from tests.storage.examples import BTC, T0, batch, event, quarantined, received, received_events, trade
 
@@ -108,7 +106,7 @@ def test_a_full_batch_packs_into_few_bytes() -> None:
 
 @given(st.permutations([batch(n, n * 10, incarnation=5 + n % 2, routed_through=n) for n in range(1, 8)]))
 @settings(derandomize=True, deadline=None)
-def test_the_head_does_not_depend_on_the_order_of_batches(batches: list[sqlite_ledger.BatchEntry]) -> None:
+def test_the_head_does_not_depend_on_the_order_of_batches(batches: list[BatchEntry]) -> None:
     head = Head(0, 0, 0, 0)
     for each in [*batches, *batches[:3]]:
         head = head.after(each)

@@ -14,6 +14,7 @@ from data_manager.storage.records import (
     OpenCandle,
     Quarantined,
     Record,
+    Series,
     Trade,
 )
 from data_manager.system.errors import RowRefused, StoreError
@@ -191,7 +192,7 @@ def test_quarantine_beyond_its_limit_is_counted_but_not_kept(backend: Backend) -
 def test_expired_quarantine_makes_room_for_new_rows(backend: Backend) -> None:
     store = backend.open(quarantine_max_rows=2)
     store.write(BTC, received(quarantined(1), quarantined(2, stored_ms=T0 + 5)))
-    assert store.expire(BTC, Quarantined, T0 + 1) == 1
+    assert store.expire(Series(BTC, Quarantined), T0 + 1) == 1
     store.write(BTC, received(quarantined(3, stored_ms=T0 + 6), quarantined(4, stored_ms=T0 + 7)))
     assert [row.feed_seq for row in store.rows(BTC, Quarantined, EVERYTHING)] == [2, 3]
 

@@ -1,0 +1,338 @@
+"""One write of one symbol, without multi-document transactions: a standalone server has none.
+
+What makes it safe to stop anywhere and begin again is the order of its steps, each of which can be repeated:
+
+1. the minutes that will be dirty are marked, and the newest book is kept;
+2. rows are written by natural key, so that a repetition finds them there;
+3. derived bars and side rows follow, by compare-and-set on the version that was read;
+4. one ledger entry commits the counts of all of it (mongo/ledger.py);
+5. open bars that were closed go, and minutes that were derived are clean, unless this write makes them dirty again.
+
+A write that stopped between the first row and the ledger entry leaves rows that no entry accounts for. They are
+known by their `feed_seq`: it is a position of this write's batches, and in no ledger entry. The repetition counts
+such a row as if it had made it. Whether it had replaced another one the row says itself, in `replaced`. Writes
+without batches (core mode, which redelivers nothing) count what is there as duplicates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bson.datetime_ms import DatetimeMS
+from pymongo import DeleteMany
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
+
+from data_manager.storage.deciding import (
+    DUPLICATE,
+    QUARANTINED,
+    SKIPPED,
+    STORED,
+    Better,
+    closed_through,
+    derived_better,
+    greater,
+)
+from data_manager.storage.ledger import Counts
+from data_manager.storage.mongo.changes import Change, decide, same
+from data_manager.storage.mongo.documents import DOCUMENTS, ROW_ERRORS, Document, Row, collection_of
+from data_manager.storage.mongo.errors import refusals
+from data_manager.storage.mongo.ledger import Ledger
+from data_manager.storage.mongo.prepared import PreparedCollections
+from data_manager.storage.mongo.quarantine import QuarantineSpace
+from data_manager.storage.protocols import Write, Written
+from data_manager.storage.records import Candle, OpenCandle, Quarantined, Record, Source, Symbol, Trade
+from data_manager.system.errors import RowRefused, StoreError, StoreUnavailable
+
+ATTEMPTS = 10  # at a compare-and-set that other processes keep winning
+
+Bar = tuple[str, int]  # timeframe, open time
+
+
+class _Group(NamedTuple):
+    """What is written together: rows of one collection under one policy."""
+
+    record: type[Record]
+    timeframe: str | None  # of candles
+    keep_first: bool
+
+
+class SymbolWrite:
+    """Applies one `Write`; made anew for each."""
+
+    def __init__(
+        self,
+        collections: PreparedCollections,
+        ledger: Ledger,
+        space: QuarantineSpace,
+        symbol: Symbol,
+        write: Write,
+    ) -> None:
+        self._collections = collections
+        self._ledger = ledger
+        self._space = space
+        self._symbol = symbol
+        self._write = write
+        self._written: set[str] = set()  # collections that hold rows of this write, so far
+        self._closed: set[Bar] = set()  # bars that it has closed, so far
+
+    def apply(self) -> Written:
+        """Do all steps. Raises RowRefused for an event that cannot be stored; its neighbours may be, by then."""
+        write = self._write
+        groups = self._grouped()
+        side, derived = self._uncounted(write.side), self._uncounted(write.derived)
+        book = self._uncounted([] if write.book is None else [write.book])
+        self._mark(write.dirty_minutes, [row for rows in book.values() for row in rows])
+        counts, new_trades = self._events(groups)
+        self._put_uncounted(side, greater)
+        self._put_uncounted(derived, derived_better)
+        if counts or write.batches:
+            self._ledger.append(self._symbol, counts, write.batches)
+        self._remove_open_bars([event.record for event in write.events if isinstance(event.record, Candle)])
+        clean = write.clean_minutes - write.dirty_minutes
+        if clean:
+            pulled = {"$pullAll": {"dirty_minutes": sorted(clean)}}
+            self._collections.states(self._symbol).update_one({"_id": self._symbol}, pulled)
+        return Written(counts, new_trades)
+
+    # -- encode ---------------------------------------------------------------------------------------------
+
+    def _grouped(self) -> dict[_Group, list[Row]]:
+        """The events' rows by where and how they are written, each in order. Raises RowRefused."""
+        groups: defaultdict[_Group, list[Row]] = defaultdict(list)
+        for index, event in enumerate(self._write.events):
+            try:
+                group, row = self._encoded(index, event.record, event.keep_first)
+            except ROW_ERRORS as error:
+                raise RowRefused(index, _refusal(type(event.record), str(error))) from error
+            groups[group].append(row)
+        return groups
+
+    def _uncounted(self, records: Sequence[Record]) -> dict[_Group, list[Row]]:
+        groups: defaultdict[_Group, list[Row]] = defaultdict(list)
+        for index, record in enumerate(records):
+            try:
+                group, row = self._encoded(index, record, False)
+            except ROW_ERRORS as error:
+                raise self._not_an_event(str(error)) from error
+            groups[group].append(row)
+        return groups
+
+    def _encoded(self, index: int, record: Record, keep_first: bool) -> tuple[_Group, Row]:
+        kind = type(record)
+        row = DOCUMENTS[kind].row(self._symbol, index, record)
+        if isinstance(record, Candle):
+            _ = record.rank  # which an unknown source does not have
+            return _Group(kind, record.timeframe, keep_first), row
+        return _Group(kind, None, keep_first), row
+
+    def _not_an_event(self, reason: str) -> StoreError:
+        return StoreError(f"the store refuses what was derived for {self._symbol}, not an event: {reason}")
+
+    # -- rows -----------------------------------------------------------------------------------------------
+
+    def _mark(self, minutes: Iterable[int], books: Sequence[Row]) -> None:
+        states = self._collections.states(self._symbol)
+        dirty = sorted(minutes)
+        if dirty:
+            change = {"$addToSet": {"dirty_minutes": {"$each": dirty}}}
+            states.update_one({"_id": self._symbol}, change, upsert=True)
+        for book in books:
+            newer = {"$gt": book.document["last_update_id"]}
+            states.update_one(
+                {"_id": self._symbol, "book.last_update_id": {"$not": newer}}, {"$set": {"book": book.document}}
+            )
+
+    def _events(self, groups: Mapping[_Group, list[Row]]) -> tuple[dict[str, Counts], int]:
+        """Write events; return the counts by event type, and how many trades were new."""
+        counts = dict(self._write.counts)
+        new_trades = 0
+        for group, rows in groups.items():
+            kind, keep_first = group.record, group.keep_first
+            new = 0
+            if kind is Quarantined:
+                outcomes = self._quarantine(group, rows)
+            elif keep_first:
+                outcomes, new = self._insert(group, rows)
+            else:
+                outcomes = self._keep_greatest(group, rows)
+            self._written.add(self._name(group))
+            if kind is Candle:
+                self._closed |= {_bar(row.record) for row in rows if _closes(row.record)}
+            if kind is Trade:
+                new_trades += new
+            labels = (self._write.events[row.number].event_type for row in rows)
+            for (label, name), times in Counter(zip(labels, outcomes, strict=True)).items():
+                counts[label] = counts.get(label, Counts()) + Counts(**{name: times})
+        return counts, new_trades
+
+    def _insert(self, group: _Group, rows: Sequence[Row]) -> tuple[list[str], int]:
+        """Insert those whose keys are free; return the outcomes, and how many rows this call made."""
+        firsts: dict[str, Row] = {}
+        for row in rows:
+            firsts.setdefault(row.id, row)
+        taken = self._send(group, list(firsts.values()))
+        mine = (firsts.keys() - taken) | self._left_behind(group, taken)
+        outcomes = [STORED if row.id in mine and firsts[row.id] is row else DUPLICATE for row in rows]
+        return outcomes, len(firsts) - len(taken)
+
+    def _send(self, group: _Group, rows: Sequence[Row]) -> set[str]:
+        """Insert rows with different keys in one go; return the ids that were there before."""
+        collection = self._collection(group)
+        try:
+            collection.insert_many([row.document for row in rows], ordered=False)
+        except BulkWriteError as error:
+            self._refuse(group, error, [row.number for row in rows])
+            return {rows[each["index"]].id for each in error.details["writeErrors"]}
+        return set()
+
+    def _left_behind(self, group: _Group, ids: Iterable[str]) -> set[str]:
+        """Those whose rows an earlier attempt at this write left behind."""
+        wanted = list(ids)
+        if not wanted or not self._write.batches or self._name(group) in self._written:
+            return set()
+        rows = self._collection(group).find({"_id": {"$in": wanted}}, {"feed_seq": 1})
+        found = {row["_id"]: row["feed_seq"] for row in rows}
+        unaccounted = self._unaccounted(found.values())
+        return {each for each, feed_seq in found.items() if feed_seq in unaccounted}
+
+    def _unaccounted(self, positions: Iterable[int]) -> set[int]:
+        """Those that this write brings and no ledger entry knows."""
+        asked = set(positions)
+        found: set[int] = set()
+        brought: defaultdict[int, set[int]] = defaultdict(set)
+        for batch in self._write.batches:
+            if batch.market_seq:  # without one its positions are not kept
+                brought[batch.incarnation].update(asked.intersection(batch.positions))
+        for incarnation, here in brought.items():
+            found |= here - self._ledger.seen(self._symbol, incarnation, here)
+        return found
+
+    def _keep_greatest(self, group: _Group, rows: Sequence[Row]) -> list[str]:
+        if group.record is not OpenCandle:
+            return self._put(group, rows, greater, counted=True)
+        closed = self._closed | self._already_closed([row.record for row in rows])
+        still_open = [row for row in rows if _bar(row.record) not in closed]
+        outcomes = self._put(group, still_open, greater, counted=True)
+        by_index = {row.number: name for row, name in zip(still_open, outcomes, strict=True)}
+        return [by_index.get(row.number, SKIPPED) for row in rows]
+
+    def _put_uncounted(self, groups: Mapping[_Group, list[Row]], better: Better) -> None:
+        for group, rows in groups.items():
+            try:
+                self._put(group, rows, better)
+            except RowRefused as refused:
+                raise self._not_an_event(str(refused)) from refused
+
+    def _put(self, group: _Group, rows: Sequence[Row], better: Better, *, counted: bool = False) -> list[str]:
+        """Let the better row under each key stay, by compare-and-set; return the outcomes."""
+        collection = self._collection(group)
+        outcomes: dict[int, str] = {}
+        made: dict[str, Row] = {}  # what an attempt brought in, unless another process came before it
+        pending = list(rows)
+        for _ in range(ATTEMPTS):
+            ids = list({row.id for row in pending})
+            there = {row["_id"]: row for row in collection.find({"_id": {"$in": ids}})} if ids else {}
+            pending = [row for row in pending if not (row.id in made and same(made[row.id], there.get(row.id)))]
+            left = set()
+            if counted and self._name(group) not in self._written:
+                left = self._unaccounted(document["feed_seq"] for document in there.values())
+            decided, changes = decide(pending, there, left, better)
+            outcomes |= decided
+            if not changes or self._change(group, changes):
+                return [outcomes[row.number] for row in rows]
+            made = {change.row.id: change.row for change in changes}
+            pending = [row for row in pending if row.id in made]
+        raise self._outrun(group)
+
+    def _outrun(self, group: _Group) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"other processes keep writing {self._name(group)} in {self._collections.place}: try again"
+        )
+
+    def _change(self, group: _Group, changes: Sequence[Change]) -> bool:
+        """Make the changes; False when another process came before at one of them."""
+        try:
+            result = self._collection(group).bulk_write([change.operation for change in changes], ordered=False)
+        except BulkWriteError as error:
+            self._refuse(group, error, [change.row.number for change in changes])
+            return False
+        return result.inserted_count + result.matched_count == len(changes)
+
+    def _refuse(self, group: _Group, error: BulkWriteError, indexes: Sequence[int]) -> None:
+        """Raise for whatever a bulk failed on, except keys that exist; `indexes` are those of its rows."""
+        refused = refusals(self._collections.place, error.details)
+        if refused:
+            first = min(refused)
+            raise RowRefused(indexes[first], _refusal(group.record, refused[first])) from error
+
+    def _collection(self, group: _Group) -> Collection[Document]:
+        return self._collections.rows(self._name(group), group.record, group.timeframe)
+
+    def _name(self, group: _Group) -> str:
+        return collection_of(group.record, self._symbol, group.timeframe)
+
+    # -- open bars, quarantine --------------------------------------------------------------------------------
+
+    def _already_closed(self, bars: Iterable[Record]) -> set[Bar]:
+        """The bars whose closed form is stored, unless only an earlier attempt at this write has stored it."""
+        by_timeframe: defaultdict[str, set[int]] = defaultdict(set)
+        for timeframe, open_time in map(_bar, bars):
+            by_timeframe[timeframe].add(open_time)
+        closed: set[Bar] = set()
+        for timeframe, times in by_timeframe.items():
+            ids = [f"{self._symbol}_{time}" for time in times]
+            candles = self._collections.database[collection_of(Candle, self._symbol, timeframe)]
+            rows = candles.find(
+                {"_id": {"$in": ids}, "source": {"$ne": Source.TRADES.value}}, {"timestamp": 1, "feed_seq": 1}
+            )
+            found = {int(row["timestamp"]): row["feed_seq"] for row in rows}
+            left = self._unaccounted(found.values())
+            closed |= {(timeframe, time) for time, feed_seq in found.items() if feed_seq not in left}
+        return closed
+
+    def _remove_open_bars(self, bars: Sequence[Candle]) -> None:
+        """Take away the open bars that these closed ones end."""
+        deletions = [
+            DeleteMany({"_id": f"{self._symbol}_{timeframe}", "timestamp": {"$lte": DatetimeMS(time)}})
+            for timeframe, time in closed_through(bars).items()
+        ]
+        if deletions:
+            self._collections.database[OpenCandle.dataset].bulk_write(deletions, ordered=False)
+
+    def _quarantine(self, group: _Group, rows: Sequence[Row]) -> list[str]:
+        """Keep rows while there is space; what is beyond it is counted only."""
+        wanted = {"_id": {"$in": [row.id for row in rows]}}
+        there = {row["_id"] for row in self._collection(group).find(wanted, {"_id": 1})}
+        left = self._left_behind(group, there)
+        free = self._space.free(self._symbol)
+        outcomes: list[str] = []
+        kept: list[Row] = []
+        for row in rows:
+            if row.id in there and row.id not in left:
+                outcomes.append(DUPLICATE)
+                continue
+            outcomes.append(QUARANTINED)
+            if row.id in left:
+                left.remove(row.id)
+            elif len(kept) < free:
+                kept.append(row)
+                there.add(row.id)
+        if kept:
+            self._send(group, kept)
+            self._space.taken(self._symbol, len(kept))
+        return outcomes
+
+
+def _bar(record: Any) -> Bar:
+    return record.timeframe, record.open_time
+
+
+def _closes(record: Record) -> bool:
+    return isinstance(record, Candle) and record.source != Source.TRADES
+
+
+def _refusal(record: type[Record], reason: str) -> str:
+    return f"the store refuses a row of {record.dataset}: {reason}"
