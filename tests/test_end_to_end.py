@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,25 +63,80 @@ def stored(service: RunningService) -> dict[str, int]:
     return dict(counts)
 
 
-def test_a_recording_is_stored_exactly_once_however_often_it_is_replayed(tmp_path: Path, recording: Path) -> None:
+def test_a_recording_is_stored_exactly_once_in_whatever_stores_however_often_it_is_replayed(
+    tmp_path: Path, recording: Path, new_mongo: Callable[[], str], new_mysql: Callable[[], str]
+) -> None:
+    in_files = played_twice(tmp_path / "files", recording)
+    on_servers = played_twice(tmp_path / "servers", recording, mongodb_url=new_mongo(), mysql_uri=new_mysql())
+    assert in_files.keys() == on_servers.keys()
+    for what in in_files:
+        assert in_files[what] == on_servers[what], what
+
+
+def played_twice(folder: Path, recording: Path, **stores: str) -> dict[str, object]:
+    """What is stored and what HTTP tells of it, without what may differ from run to run."""
+    folder.mkdir()
     with (
-        NatsServer(tmp_path / "nats") as nats,
-        RunningService(tmp_path, nats.url, ",".join(NAMES)) as service,
+        NatsServer(folder / "nats") as nats,
+        RunningService(folder, nats.url, ",".join(NAMES), ack_wait_s="10", store_timeout_s="5", **stores) as service,
     ):
         replay(recording, nats.url)
-        service.wait(lambda: service.events(*NAMES) == 1535)
+        service.wait(lambda: service.events(*NAMES) == 1535, 30)
         bars_of_the_trades = [("1m", CLOSE_MS, name) for name in NAMES]
         service.wait(lambda: set(bars_of_the_trades) <= set(bars(service)))
         assert_rows_are_those_of_the_recording(service)
         once = stored(service)
 
         replay(recording, nats.url)
-        service.wait(lambda: service.events(*NAMES) == 2 * 1535)
+        service.wait(lambda: service.events(*NAMES) == 2 * 1535, 30)
         assert stored(service) == once
         totals = [service.ledger(name).total for name in NAMES]
         assert all(total.balanced for total in totals)
         assert sum(total.duplicate for total in totals) >= 91 + 4
         assert_http_gives_the_recording_back(service, recording)
+        return rows_without_their_run(service) | bodies_without_their_run(service)
+
+
+def rows_without_their_run(service: RunningService) -> dict[str, object]:
+    """Every row of every type, without the batch that brought it and the time it was stored."""
+    return {
+        f"{record.dataset} of {name}": [
+            {
+                field: getattr(row, field)
+                for field in record.__struct_fields__
+                if field not in ("market_seq", "stored_ms")
+            }
+            for row in service.rows(name, record)
+        ]
+        for name in NAMES
+        for record in (Trade, Candle, OpenCandle, Depth, BookTicker, Ticker, MarkPrice, Funding, Liquidation)
+    }
+
+
+def bodies_without_their_run(service: RunningService) -> dict[str, object]:
+    """The bodies of every data route, without the back end's name and the time something was stored."""
+    within = {"start": OPEN_MS, "end": OPEN_MS + 120_000}
+    pages: list[dict[str, object]] = [
+        {},
+        {"limit": 1},
+        {"limit": 5, "offset": 3, "sort_order": "asc"},
+        {"limit": 5, "sort_order": "desc"},
+    ]
+    asked: dict[str, dict[str, object]] = {}
+    for name in NAMES:
+        for page in pages:
+            for route, more in (("candles", {"period": "1m"}), ("candles", {"period": "5m"}), ("trades", {})):
+                asked[f"/data/{route} {name} {more} {page}"] = {"pair": name, **within, **more, **page}
+        asked[f"/data/depth {name}"] = {"pair": name}
+        asked[f"/data/funding {name}"] = {"pair": name, **within}
+    bodies: dict[str, object] = {}
+    for key, parameters in asked.items():
+        status, body = service.get(key.split(" ")[0], **parameters)
+        assert status == 200, body
+        assert body["metadata"].pop("source") == ("mongodb" if service.setting("mongodb_url") else "sqlite")
+        body["metadata"].pop("last_updated", None)
+        bodies[key] = body
+    return bodies
 
 
 def bars(service: RunningService) -> dict[tuple[str, int, str], Candle]:

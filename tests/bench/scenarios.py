@@ -19,6 +19,7 @@ from data_manager.system.errors import StoreUnavailable
 from data_manager.system.lifecycle import descendants_of
 from tests.bench import measure
 from tests.bench.child import Child
+from tests.bench.databases import into_mongo
 from tests.bench.ingesting import CHILD_S, exactness, flood, flood_figures, middle, plain, steady, stopped, sustained
 from tests.bench.killing import kills
 from tests.bench.rig import INGEST, Rig, wait_for
@@ -38,12 +39,13 @@ class Plan(NamedTuple):
     seconds: float = 10
     page_seconds: float = 5
     kills: int = 5
+    mongo: int = 20_000
     history: int = 40_000  # older trades of each symbol; ten times as many in the comparison
     thorough: bool = True  # a sustained rate, and the comparison of histories
 
 
 FULL = Plan()
-QUICK = Plan(60_000, 60_000, 1, 10_000, 3, 2, 1, 5_000, thorough=False)
+QUICK = Plan(60_000, 60_000, 1, 10_000, 3, 2, 1, 5_000, 5_000, thorough=False)
 
 
 def jetstream(plan: Plan, folder: Path) -> list[Figure]:
@@ -91,6 +93,11 @@ def history(plan: Plan, folder: Path) -> list[Figure]:
         ]
 
 
+def mongo(plan: Plan, folder: Path) -> list[Figure]:
+    """The client's side of MongoDB."""
+    return into_mongo(folder, plan.mongo)
+
+
 def demo(plan: Plan, folder: Path) -> list[Figure]:
     """`data-manager demo`: from its start to the first stored event, then the memory of all its processes."""
     folder.mkdir()
@@ -120,6 +127,7 @@ SCENARIOS: dict[str, Callable[[Plan, Path], list[Figure]]] = {
     "jetstream": jetstream,
     "core": core,
     "history": history,
+    "mongo": mongo,
     "demo": demo,
 }
 
