@@ -173,11 +173,8 @@ class Service:
         self._handlers: dict[signal.Signals, Any] = {}  # those of before, while ours are in place
 
     def __enter__(self) -> Service:
-        from data_manager.storage.choice import described
         from data_manager.storage.data_dir import DataDir
 
-        stores = described(self.settings)
-        log("stores_chosen", market_store=stores["market_store"], catalog=stores["catalog"])
         hardening.become_subreaper()
         self._data_dir = DataDir(self.settings.data_dir)
         self._data_dir.acquire()
@@ -221,6 +218,10 @@ class Service:
         return FORCED_KILL if stopped.killed else 0
 
     def _start(self) -> None:
+        from data_manager.storage.choice import described
+
+        stores = described(self.settings)
+        log("stores_chosen", market_store=stores["market_store"], catalog=stores["catalog"])
         self.settings.ports_file.unlink(missing_ok=True)  # of a run that was killed: nobody listens there
         if self.settings.nats_url == EMBEDDED:
             from data_manager.system.broker import EmbeddedBroker

@@ -16,6 +16,7 @@ import pytest
 
 from data_manager.storage.records import Trade
 from data_manager.system import lifecycle
+from data_manager.system.commands.config import cell
 from data_manager.system.demo import UNRECONCILED
 from data_manager.system.settings import Settings
 from data_manager.system.settings_sources import NAMES
@@ -40,11 +41,13 @@ DEMO = "data-manager demo --for 20"
 RUN = "NATS_URL=nats://localhost:4222 SUPPORTED_PAIRS=BTCUSDT,ETHUSDT data-manager run"
 CONFIG = "data-manager config"
 REPLAY = "data-manager replay recording.ndjson"
+MIGRATE = "data-manager migrate"
+STATS, BACKUP, RESTORE = STORE = tuple(line for line in COMMANDS if line.startswith("data-manager store "))
 
 
 def test_every_command_of_the_readme_is_run_by_a_test_below() -> None:
     assert COMMANDS
-    assert set(COMMANDS) == {*MAKE, *CURL, DEMO, RUN, CONFIG, REPLAY}
+    assert set(COMMANDS) == {*MAKE, *CURL, *STORE, DEMO, RUN, CONFIG, REPLAY, MIGRATE}
     assert {path_of(line) for line in CURL} == ANSWERS.keys()
 
 
@@ -215,10 +218,41 @@ def test_the_replay_publishes_the_whole_recording(tmp_path: Path) -> None:
 def test_config_prints_each_setting_with_its_origin_and_hides_secrets(tmp_path: Path) -> None:
     done = sh(CONFIG, tmp_path, API_TOKEN="hunter2")
     assert done.returncode == 0, done.stderr
-    heading, *rows = done.stdout.splitlines()
+    heading, *rows, market, catalog = done.stdout.splitlines()
     assert heading.split() == ["SETTING", "VALUE", "ORIGIN"]
     assert {row.split()[0] for row in rows} == NAMES
+    assert (market, catalog) == (
+        "market store: sqlite files in data/market",
+        "catalog: sqlite file data/catalog.sqlite3",
+    )
     assert "hunter2" not in done.stdout
+
+
+def test_a_store_is_looked_at_saved_while_the_service_runs_and_restored_while_it_does_not(tmp_path: Path) -> None:
+    with NatsServer(tmp_path / "nats") as nats:
+        (tmp_path / "run").mkdir()
+        with Typed(tmp_path / "run", RUN.replace("nats://localhost:4222", nats.url)) as run:
+            publish(nats.url, trade("ETHUSDT", 1))
+            run.wait(lambda: [row.trade_id for row in run.rows("ETHUSDT", Trade)] == [1])
+            stats = sh(STATS, run.folder)
+            assert (stats.returncode, stats.stderr) == (0, "")
+            assert "trades_ETHUSDT" in stats.stdout
+            assert sh(BACKUP, run.folder).returncode == 0
+            publish(nats.url, trade("ETHUSDT", 2))
+            run.wait(lambda: len(run.rows("ETHUSDT", Trade)) == 2)
+            assert sh(RESTORE, run.folder).returncode == 2, "the service still runs"
+            assert run.end(signal.SIGTERM) == 0
+            done = sh(RESTORE, run.folder)
+            assert done.returncode == 0, done.stderr
+            assert [row.trade_id for row in run.rows("ETHUSDT", Trade)] == [1]
+
+
+def test_a_catalog_is_brought_to_the_present_schema_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for _ in range(2):
+        done = sh(MIGRATE, tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "up to date" in done.stdout
 
 
 # -- what it says besides -----------------------------------------------------------------------------------
@@ -232,7 +266,7 @@ def test_the_settings_it_names_exist_and_have_the_defaults_it_says() -> None:
     assert named <= NAMES
     shown = Settings().shown()
     plain = {row[0].strip("`"): row[1].strip("`") for row in rows if row[1].startswith("`")}
-    assert {name: str(shown[name.lower()]) for name in plain} == {
+    assert {name: cell(shown[name.lower()]) for name in plain} == {
         name: value.removeprefix("./") for name, value in plain.items()
     }
 

@@ -164,7 +164,11 @@ def test_either_signal_stops_in_order_with_an_embedded_broker_that_goes_last(
         logged = lines(run)
         assert all({"timestamp", "level", "event", "actor", "pid", "pod"} <= line.keys() for line in logged)
         assert {line["level"] for line in logged} == {"INFO"}
-        assert [line["event"] for line in logged if line["actor"] == "main"] == ["stopping", "stopped"]
+        assert [line["event"] for line in logged if line["actor"] == "main"] == [
+            "stores_chosen",
+            "stopping",
+            "stopped",
+        ]
         ended = [line["actor_name"] for line in logged if line["event"] == "actor_exited"]
         assert (ended[0], sorted(ended[1:3]), ended[3]) == ("router", ["ingest/BTCUSDT", "ingest/ETHUSDT"], "http")
         assert not (run.data_dir / "http.json").exists()

@@ -195,7 +195,8 @@ class RunningService:
     @contextlib.contextmanager
     def store(self) -> Iterator[MarketStore]:
         """A reader of the stored rows, whatever the settings store them in."""
-        settings = load({}, self._environment).settings.model_copy(update={"store_timeout_s": 5})
+        here = {"store_timeout_s": 5, "data_dir": self.data_dir}
+        settings = load({}, self._environment).settings.model_copy(update=here)
         store = open_market_store(settings, SystemClock(), read_only=True)
         try:
             yield store
