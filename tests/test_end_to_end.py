@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from data_manager.storage.records import (
     BookTicker,
@@ -30,6 +32,7 @@ from tests.fixtures.recording import CLOSE_MS, OPEN_MS, SYMBOLS, write_recording
 from tests.servers.load import SUBJECT, publish
 from tests.servers.nats import NatsServer
 from tests.servers.service import RunningService
+from tests.storage.test_klines import H0, fill, make
 
 NAMES = [symbol.name for symbol in SYMBOLS]
 RECORDING = "binance_futures_ws_2021-07-22.ndjson"
@@ -171,6 +174,32 @@ def assert_http_gives_the_recording_back(service: RunningService, recording: Pat
         (bar,) = body["values"]
         assert [bar[key] for key in ("open", "high", "low", "close", "volume")] == [closed[k] for k in "ohlcv"]
         assert bar["timestamp"] == "2021-07-22T22:25:00.000000+00:00"
+
+
+def test_candles_are_read_from_the_extractors_tables_and_never_written_there(
+    tmp_path: Path, new_mysql: Callable[[], str]
+) -> None:
+    uri = new_mysql()
+    engine = create_engine(uri.replace("mysql://", "mysql+pymysql://"))
+    with closing(engine.connect()) as theirs:
+        make(theirs, name="klines_m1")
+        fill(theirs, H0, name="klines_m1")
+        before = theirs.exec_driver_sql("CHECKSUM TABLE klines_m1").fetchall()
+        with (
+            NatsServer(tmp_path / "nats") as nats,
+            RunningService(tmp_path, nats.url, SYMBOL, mysql_uri=uri, candle_database_type="mysql") as service,
+        ):
+            publish(nats.url, bare(EXAMPLES["kline"].data))
+            service.wait(lambda: service.rows(SYMBOL, Candle))
+            _, body = service.get("/data/candles", pair=SYMBOL, period="1m", start=H0, end=H0 + 60_000)
+            (bar,) = body["values"]
+            assert (bar["open"], bar["low"], bar["volume"]) == ("100.1", "90.00000001", "12.34")
+            _, body = service.get("/data/candles", pair=SYMBOL, period="1h", start=0)
+            assert body["values"] == []  # what came as an event is in the market store, and not asked for
+        assert theirs.exec_driver_sql("CHECKSUM TABLE klines_m1").fetchall() == before
+        names = [row[0] for row in theirs.exec_driver_sql("SHOW TABLES LIKE 'klines%%'")]
+        assert names == ["klines_m1"]
+    engine.dispose()
 
 
 WHERE = {  # example -> the row it must become
