@@ -42,11 +42,13 @@ class Account(msgspec.Struct, frozen=True):
 
 def read_account(settings: Settings) -> Account:
     """Add up the ledgers of the market store; all zero where there are none. Raises StoreError."""
-    from data_manager.storage.choice import open_market_store
+    from data_manager.storage.choice import SQLITE, market_backend, open_market_store
     from data_manager.storage.records import ALL_SYMBOLS
     from data_manager.system.clock import SystemClock
 
     by_type: dict[str, dict[str, int]] = {}
+    if market_backend(settings) == SQLITE and not settings.market_dir.exists():
+        return Account(by_type)
     store = open_market_store(settings, SystemClock(), read_only=True)
     try:
         for symbol in {*store.symbols(), ALL_SYMBOLS}:

@@ -35,6 +35,7 @@ from tests.servers.service import RunningService
 from tests.storage.test_klines import H0, fill, make
 
 NAMES = [symbol.name for symbol in SYMBOLS]
+PATIENT = {"ack_wait_s": "10", "store_timeout_s": "5", "heartbeat_miss_s": "10"}  # as in production
 RECORDING = "binance_futures_ws_2021-07-22.ndjson"
 
 
@@ -81,7 +82,7 @@ def played_twice(folder: Path, recording: Path, **stores: str) -> dict[str, obje
     folder.mkdir()
     with (
         NatsServer(folder / "nats") as nats,
-        RunningService(folder, nats.url, ",".join(NAMES), ack_wait_s="10", store_timeout_s="5", **stores) as service,
+        RunningService(folder, nats.url, ",".join(NAMES), **PATIENT, **stores) as service,
     ):
         replay(recording, nats.url)
         service.wait(lambda: service.events(*NAMES) == 1535, 30)

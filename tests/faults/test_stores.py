@@ -14,6 +14,8 @@ from tests.servers.load import Load, publish, trade
 from tests.servers.nats import NatsServer
 from tests.servers.service import RunningService
 
+pytestmark = pytest.mark.faults
+
 PAIRS = ",".join(SYMBOLS)
 RATE = 150  # what the test's MongoDB stand-in takes in without a backlog
 PATIENT = {"ack_wait_s": "5", "store_timeout_s": "2", "heartbeat_miss_s": "6"}
@@ -96,7 +98,6 @@ def ids_of_incidents(mysql: MariaDbServer) -> list[str] | None:
         return [row[0] for row in cursor.fetchall()]
 
 
-@pytest.mark.faults
 def test_a_sqlite_file_that_somebody_else_holds_stops_its_symbol_alone_until_it_is_free(tmp_path: Path) -> None:
     with NatsServer(tmp_path / "nats") as nats, RunningService(tmp_path, nats.url, PAIRS) as service:
         with Load(nats.url, SYMBOLS, 600) as load:
