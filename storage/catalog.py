@@ -25,7 +25,7 @@ from sqlalchemy import (
 from data_manager.storage import catalog_tables as tables
 from data_manager.storage.catalog_rows import CHUNK_ROWS, DATASETS, INCIDENTS, JOBS, LINEAGE
 from data_manager.storage.database import TIMEOUT_S, Database
-from data_manager.storage.migrating import ensure_schema
+from data_manager.storage.migrating import is_current, migrate
 from data_manager.storage.protocols import Dataset, Expiring, Incident, Job, Lineage
 from data_manager.system.clock import Clock
 from data_manager.system.errors import StoreError
@@ -196,7 +196,8 @@ class SqlCatalog:
     def _run(self, work: Callable[[Connection], T]) -> T:
         try:
             if not self._ready:
-                self._database.maintain(ensure_schema)
+                if not self._database.run(is_current):  # asked with a call's patience, changed with more
+                    self._database.maintain(migrate)
                 self._ready = True
             return self._database.run(work)
         except StoreError:

@@ -15,14 +15,6 @@ LOCK_NAME_LENGTH = 64  # the longest that MySQL takes
 ZERO_DATES_REFUSED = ("NO_ZERO_DATE", "NO_ZERO_IN_DATE", "TRADITIONAL")  # the last implies the others
 
 
-def ensure_schema(engine: Engine) -> None:
-    """Return when the database has the present schema: at once where it has, after `migrate` where it has not."""
-    with engine.connect() as connection:
-        current = is_current(connection)
-    if not current:
-        migrate(engine)
-
-
 def is_current(connection: Connection) -> bool:
     """Whether the database has the present schema; cheap, and without Alembic."""
     return _revision(connection) == REVISION

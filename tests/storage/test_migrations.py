@@ -17,7 +17,7 @@ from sqlalchemy.sql import column, table
 from data_manager.storage import catalog_tables, migrating, migrations
 from data_manager.storage.catalog_tables import metadata
 from data_manager.storage.database import Database
-from data_manager.storage.migrating import REVISION, VERSION_TABLE, ensure_schema, is_current, migrate
+from data_manager.storage.migrating import REVISION, VERSION_TABLE, is_current, migrate
 from data_manager.system.errors import StoreCorrupt
 from tests.storage.catalogs import CATALOGS, empty_database
 from tests.storage.examples import T0
@@ -62,14 +62,13 @@ def test_the_second_time_nothing_is_changed(engine: Engine) -> None:
     migrate(engine)
     with changes(engine) as seen:
         assert migrate(engine) == []
-        ensure_schema(engine)
     assert seen == []
 
 
-def test_ensuring_migrates_what_is_not_current(engine: Engine) -> None:
+def test_a_schema_is_current_once_it_was_migrated(engine: Engine) -> None:
     with engine.connect() as connection:
         assert not is_current(connection)
-    ensure_schema(engine)
+    migrate(engine)
     with engine.connect() as connection:
         assert is_current(connection)
 
@@ -77,11 +76,11 @@ def test_ensuring_migrates_what_is_not_current(engine: Engine) -> None:
 def test_a_process_that_finds_the_present_schema_does_not_load_alembic(url: str) -> None:
     script = (
         "import sys\n"
-        "from data_manager.storage.database import Database\n"
-        "from data_manager.storage.migrating import ensure_schema\n"
-        "database = Database(sys.argv[1])\n"
-        "database.maintain(ensure_schema)\n"
-        "database.close()\n"
+        "from data_manager.storage.catalog import SqlCatalog\n"
+        "from data_manager.system.clock import SystemClock\n"
+        "catalog = SqlCatalog(sys.argv[1], clock=SystemClock())\n"
+        "catalog.check()\n"
+        "catalog.close()\n"
         "print('alembic' in sys.modules)\n"
     )
     printed = [
@@ -122,7 +121,7 @@ def test_a_schema_from_a_newer_version_is_told_and_left_alone(url: str, engine: 
         before = definitions(connection)
     database = Database(url)
     with pytest.raises(StoreCorrupt, match=f"version 9999, and this program knows up to {REVISION}: install"):
-        database.maintain(ensure_schema)
+        database.maintain(migrate)
     database.close()
     with engine.connect() as connection:
         assert definitions(connection) == before
