@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import bson
 from pymongo import InsertOne, ReplaceOne
 
 from data_manager.storage.deciding import REPLACED, STORED, Better, outcome
-from data_manager.storage.mongo.documents import CODEC, DOCUMENTS, Document, Row
+from data_manager.storage.mongo.documents import DOCUMENTS, Document, Row
 
 VERSION = ("feed_seq", "market_seq", "stored_at")  # tells two rows under one key apart
 
@@ -24,9 +23,7 @@ class Change(NamedTuple):
     @property
     def operation(self) -> InsertOne[Document] | ReplaceOne[Document]:
         """What makes the change; a key that was taken or a version that has changed leaves it undone."""
-        document = bson.decode(self.row.document.raw, CODEC)
-        if self.replaced:
-            document["replaced"] = True
+        document = {**self.row.document, "replaced": True} if self.replaced else self.row.document
         if self.there is None:
             return InsertOne(document)
         return ReplaceOne({name: self.there[name] for name in ("_id", *VERSION)}, document)

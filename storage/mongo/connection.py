@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlsplit
 
+import pymongo
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -36,6 +37,10 @@ class Connection:
         """The database; what its driver raises inside becomes an error of system/errors.py."""
         with translating(self.place):
             yield self.database
+
+    def in_time(self) -> AbstractContextManager[object]:
+        """Bounds all that is asked of the server inside by the time that a single answer may take."""
+        return pymongo.timeout(self._timeout_ms / 1000)
 
     @property
     def database(self) -> Database[Document]:

@@ -49,24 +49,36 @@ class Ledger:
         self._clock = clock
         self._newest: dict[Symbol, Newest] = {}
 
+    def begin(self, symbol: Symbol) -> None:
+        """Before anything of a write is decided: know the newest entry, so that `append` sees what comes after it.
+
+        Raises StoreUnavailable when another process has written the symbol since this one did: what is known of the
+        ledger does not hold any more.
+        """
+        known = self._newest.get(symbol)
+        if known is not None and self._clock.monotonic() - known.at <= TRUSTED_S:
+            return
+        newest = self._newest[symbol] = self._read_newest(symbol)
+        if known is not None and newest.number != known.number:
+            raise StoreUnavailable(
+                f"another process has written {symbol} to {self._connection.place} meanwhile: try again"
+            )
+
     def append(self, symbol: Symbol, counts: Mapping[str, Counts], batches: Sequence[BatchEntry]) -> None:
-        """Commit the counts and batches of one write.
+        """Commit the counts and batches of one write, after `begin`.
 
         Raises StoreUnavailable when another process has committed one of the positions meanwhile: what was
         decided for them no longer holds, and a repetition of the write decides anew.
         """
         body = _body(symbol, counts, batches)
-        newest = self._newest.pop(symbol, None)  # back when this has worked
-        if newest is None or self._clock.monotonic() - newest.at > TRUSTED_S:
-            newest = self._read_newest(symbol)
+        newest = self._newest.pop(symbol)  # back when this has worked
         entries = self._connection.collection(LEDGER)
         for _ in range(ATTEMPTS):
             number, weight = newest.number + 1, newest.weight + max(1, len(body["batches"]))
             try:
                 entries.insert_one({"_id": _id(symbol, number), "weight": weight, **body})
             except DuplicateKeyError:
-                self._refuse_repetition(symbol, newest.number, batches)
-                newest = self._read_newest(symbol)
+                newest = self._newest_of_others(symbol, newest.number, batches)
                 continue
             self._newest[symbol] = Newest(number, weight, self._clock.monotonic())
             if number % FOLD_EVERY == 0:
@@ -100,14 +112,21 @@ class Ledger:
         number, weight = (_number(entry), int(entry["weight"])) if entry else (0, 0)
         return Newest(max(number, _folded_through(self._state(symbol))), weight, self._clock.monotonic())
 
-    def _refuse_repetition(self, symbol: Symbol, number: int, batches: Sequence[BatchEntry]) -> None:
-        others = list(self._connection.collection(LEDGER).find({"_id": _after_id(symbol, number)}))
+    def _newest_of_others(self, symbol: Symbol, number: int, batches: Sequence[BatchEntry]) -> Newest:
+        """The newest entry after `number`; raises StoreUnavailable if one of those brought a position of ours.
+
+        One read for both: what is committed after it takes the number that is tried next.
+        """
+        others = list(self._connection.collection(LEDGER).find({"_id": _after_id(symbol, number)}).sort("_id", 1))
         for batch in batches:
             if _positions(others, batch.incarnation).intersection(batch.positions):
                 raise StoreUnavailable(
                     f"another process has just written MARKET batch {batch.market_seq} of {symbol} to "
                     f"{self._connection.place}: the next attempt counts it as redelivered"
                 )
+        if not others:
+            raise StoreUnavailable(f"the ledger of {symbol} in {self._connection.place} has gone on: try again")
+        return Newest(_number(others[-1]), int(others[-1]["weight"]), self._clock.monotonic())
 
     def _fold(self, symbol: Symbol, newest_weight: int) -> None:
         """Add the entries beyond `folded_through` to the totals, unless somebody else does; drop the oldest."""

@@ -31,9 +31,9 @@ class MongoMarketStore:
     """Market data in MongoDB, without transactions: a write may stop anywhere, and is repeated (mongo/writing.py).
 
     Connects at its first call. Reads are safe from several threads at once; writes come from one. A server that
-    is away is reported within about two seconds, an answer is awaited `timeout_s`. Rows are deleted by the server
-    itself where a retention is given. Beyond `quarantine_max_rows` rows of a symbol bad events are counted but
-    not kept.
+    is away is reported within about two seconds, an answer is awaited `timeout_s`, and so is the end of a write.
+    Rows are deleted by the server itself where a retention is given. Beyond `quarantine_max_rows` rows of a symbol
+    bad events are counted but not kept.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class MongoMarketStore:
 
         Raises RowRefused for a row the store can never take, StoreUnavailable when trying again may help.
         """
-        with self._symbol(symbol):
+        with self._symbol(symbol), self._connection.in_time():
             return SymbolWrite(self._collections, self._ledger, self._space, symbol, write).apply()
 
     def seen_positions(self, symbol: Symbol, incarnation: int, positions: Iterable[int]) -> set[int]:
@@ -152,7 +152,7 @@ class MongoMarketStore:
 
     def check(self, symbol: Symbol = ALL_SYMBOLS) -> None:
         """Return when the store can be read and written now, by its write concern; raise StoreError otherwise."""
-        with self._symbol(symbol) as database:
+        with self._symbol(symbol) as database, self._connection.in_time():
             now = {"$set": {"checked_at": DatetimeMS(now_ms(self._clock))}}
             database[STATES].update_one({"_id": ALL_SYMBOLS}, now, upsert=True)
             database[STATES].find_one({"_id": ALL_SYMBOLS}, {"checked_at": 1})

@@ -18,10 +18,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
 
-from bson.datetime_ms import DatetimeMS
-from pymongo import DeleteMany
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
@@ -31,32 +28,29 @@ from data_manager.storage.deciding import (
     SKIPPED,
     STORED,
     Better,
-    closed_through,
     derived_better,
     greater,
 )
 from data_manager.storage.ledger import Counts
 from data_manager.storage.mongo.changes import Change, decide, same
-from data_manager.storage.mongo.documents import DOCUMENTS, ROW_ERRORS, Document, Row, collection_of
+from data_manager.storage.mongo.documents import (
+    ROW_ERRORS,
+    Document,
+    Row,
+    collection_of,
+    require_encodable,
+)
 from data_manager.storage.mongo.errors import refusals
+from data_manager.storage.mongo.grouping import Group, grouped, not_an_event, refusal, uncounted
 from data_manager.storage.mongo.ledger import Ledger
+from data_manager.storage.mongo.open_bars import Bar, bar_of, closed_before, closes, remove_open_bars
 from data_manager.storage.mongo.prepared import PreparedCollections
 from data_manager.storage.mongo.quarantine import QuarantineSpace
 from data_manager.storage.protocols import Write, Written
-from data_manager.storage.records import Candle, OpenCandle, Quarantined, Record, Source, Symbol, Trade
-from data_manager.system.errors import RowRefused, StoreError, StoreUnavailable
+from data_manager.storage.records import Candle, OpenCandle, Quarantined, Symbol, Trade
+from data_manager.system.errors import RowRefused, StoreUnavailable
 
 ATTEMPTS = 10  # at a compare-and-set that other processes keep winning
-
-Bar = tuple[str, int]  # timeframe, open time
-
-
-class _Group(NamedTuple):
-    """What is written together: rows of one collection under one policy."""
-
-    record: type[Record]
-    timeframe: str | None  # of candles
-    keep_first: bool
 
 
 class SymbolWrite:
@@ -81,55 +75,26 @@ class SymbolWrite:
     def apply(self) -> Written:
         """Do all steps. Raises RowRefused for an event that cannot be stored; its neighbours may be, by then."""
         write = self._write
-        groups = self._grouped()
-        side, derived = self._uncounted(write.side), self._uncounted(write.derived)
-        book = self._uncounted([] if write.book is None else [write.book])
+        self._ledger.begin(self._symbol)
+        groups = grouped(self._symbol, self._write.events)
+        side, derived = uncounted(self._symbol, write.side), uncounted(self._symbol, write.derived)
+        book = uncounted(self._symbol, [] if write.book is None else [write.book])
         self._mark(write.dirty_minutes, [row for rows in book.values() for row in rows])
         counts, new_trades = self._events(groups)
         self._put_uncounted(side, greater)
         self._put_uncounted(derived, derived_better)
         if counts or write.batches:
             self._ledger.append(self._symbol, counts, write.batches)
-        self._remove_open_bars([event.record for event in write.events if isinstance(event.record, Candle)])
+        remove_open_bars(
+            self._collections,
+            self._symbol,
+            [event.record for event in write.events if isinstance(event.record, Candle)],
+        )
         clean = write.clean_minutes - write.dirty_minutes
         if clean:
             pulled = {"$pullAll": {"dirty_minutes": sorted(clean)}}
             self._collections.states(self._symbol).update_one({"_id": self._symbol}, pulled)
         return Written(counts, new_trades)
-
-    # -- encode ---------------------------------------------------------------------------------------------
-
-    def _grouped(self) -> dict[_Group, list[Row]]:
-        """The events' rows by where and how they are written, each in order. Raises RowRefused."""
-        groups: defaultdict[_Group, list[Row]] = defaultdict(list)
-        for index, event in enumerate(self._write.events):
-            try:
-                group, row = self._encoded(index, event.record, event.keep_first)
-            except ROW_ERRORS as error:
-                raise RowRefused(index, _refusal(type(event.record), str(error))) from error
-            groups[group].append(row)
-        return groups
-
-    def _uncounted(self, records: Sequence[Record]) -> dict[_Group, list[Row]]:
-        groups: defaultdict[_Group, list[Row]] = defaultdict(list)
-        for index, record in enumerate(records):
-            try:
-                group, row = self._encoded(index, record, False)
-            except ROW_ERRORS as error:
-                raise self._not_an_event(str(error)) from error
-            groups[group].append(row)
-        return groups
-
-    def _encoded(self, index: int, record: Record, keep_first: bool) -> tuple[_Group, Row]:
-        kind = type(record)
-        row = DOCUMENTS[kind].row(self._symbol, index, record)
-        if isinstance(record, Candle):
-            _ = record.rank  # which an unknown source does not have
-            return _Group(kind, record.timeframe, keep_first), row
-        return _Group(kind, None, keep_first), row
-
-    def _not_an_event(self, reason: str) -> StoreError:
-        return StoreError(f"the store refuses what was derived for {self._symbol}, not an event: {reason}")
 
     # -- rows -----------------------------------------------------------------------------------------------
 
@@ -145,7 +110,7 @@ class SymbolWrite:
                 {"_id": self._symbol, "book.last_update_id": {"$not": newer}}, {"$set": {"book": book.document}}
             )
 
-    def _events(self, groups: Mapping[_Group, list[Row]]) -> tuple[dict[str, Counts], int]:
+    def _events(self, groups: Mapping[Group, list[Row]]) -> tuple[dict[str, Counts], int]:
         """Write events; return the counts by event type, and how many trades were new."""
         counts = dict(self._write.counts)
         new_trades = 0
@@ -160,7 +125,7 @@ class SymbolWrite:
                 outcomes = self._keep_greatest(group, rows)
             self._written.add(self._name(group))
             if kind is Candle:
-                self._closed |= {_bar(row.record) for row in rows if _closes(row.record)}
+                self._closed |= {bar_of(row.record) for row in rows if closes(row.record)}
             if kind is Trade:
                 new_trades += new
             labels = (self._write.events[row.number].event_type for row in rows)
@@ -168,7 +133,7 @@ class SymbolWrite:
                 counts[label] = counts.get(label, Counts()) + Counts(**{name: times})
         return counts, new_trades
 
-    def _insert(self, group: _Group, rows: Sequence[Row]) -> tuple[list[str], int]:
+    def _insert(self, group: Group, rows: Sequence[Row]) -> tuple[list[str], int]:
         """Insert those whose keys are free; return the outcomes, and how many rows this call made."""
         firsts: dict[str, Row] = {}
         for row in rows:
@@ -178,7 +143,7 @@ class SymbolWrite:
         outcomes = [STORED if row.id in mine and firsts[row.id] is row else DUPLICATE for row in rows]
         return outcomes, len(firsts) - len(taken)
 
-    def _send(self, group: _Group, rows: Sequence[Row]) -> set[str]:
+    def _send(self, group: Group, rows: Sequence[Row]) -> set[str]:
         """Insert rows with different keys in one go; return the ids that were there before."""
         collection = self._collection(group)
         try:
@@ -186,9 +151,12 @@ class SymbolWrite:
         except BulkWriteError as error:
             self._refuse(group, error, [row.number for row in rows])
             return {rows[each["index"]].id for each in error.details["writeErrors"]}
+        except ROW_ERRORS:
+            self._refuse_unencodable(rows)
+            raise
         return set()
 
-    def _left_behind(self, group: _Group, ids: Iterable[str]) -> set[str]:
+    def _left_behind(self, group: Group, ids: Iterable[str]) -> set[str]:
         """Those whose rows an earlier attempt at this write left behind."""
         wanted = list(ids)
         if not wanted or not self._write.batches or self._name(group) in self._written:
@@ -210,23 +178,25 @@ class SymbolWrite:
             found |= here - self._ledger.seen(self._symbol, incarnation, here)
         return found
 
-    def _keep_greatest(self, group: _Group, rows: Sequence[Row]) -> list[str]:
+    def _keep_greatest(self, group: Group, rows: Sequence[Row]) -> list[str]:
         if group.record is not OpenCandle:
             return self._put(group, rows, greater, counted=True)
-        closed = self._closed | self._already_closed([row.record for row in rows])
-        still_open = [row for row in rows if _bar(row.record) not in closed]
+        closed = self._closed | closed_before(
+            self._collections, self._symbol, [row.record for row in rows], self._unaccounted
+        )
+        still_open = [row for row in rows if bar_of(row.record) not in closed]
         outcomes = self._put(group, still_open, greater, counted=True)
         by_index = {row.number: name for row, name in zip(still_open, outcomes, strict=True)}
         return [by_index.get(row.number, SKIPPED) for row in rows]
 
-    def _put_uncounted(self, groups: Mapping[_Group, list[Row]], better: Better) -> None:
+    def _put_uncounted(self, groups: Mapping[Group, list[Row]], better: Better) -> None:
         for group, rows in groups.items():
             try:
                 self._put(group, rows, better)
             except RowRefused as refused:
-                raise self._not_an_event(str(refused)) from refused
+                raise not_an_event(self._symbol, str(refused)) from refused
 
-    def _put(self, group: _Group, rows: Sequence[Row], better: Better, *, counted: bool = False) -> list[str]:
+    def _put(self, group: Group, rows: Sequence[Row], better: Better, *, counted: bool = False) -> list[str]:
         """Let the better row under each key stay, by compare-and-set; return the outcomes."""
         collection = self._collection(group)
         outcomes: dict[int, str] = {}
@@ -247,62 +217,47 @@ class SymbolWrite:
             pending = [row for row in pending if row.id in made]
         raise self._outrun(group)
 
-    def _outrun(self, group: _Group) -> StoreUnavailable:
+    def _outrun(self, group: Group) -> StoreUnavailable:
         return StoreUnavailable(
             f"other processes keep writing {self._name(group)} in {self._collections.place}: try again"
         )
 
-    def _change(self, group: _Group, changes: Sequence[Change]) -> bool:
+    def _change(self, group: Group, changes: Sequence[Change]) -> bool:
         """Make the changes; False when another process came before at one of them."""
         try:
             result = self._collection(group).bulk_write([change.operation for change in changes], ordered=False)
         except BulkWriteError as error:
             self._refuse(group, error, [change.row.number for change in changes])
             return False
+        except ROW_ERRORS:
+            self._refuse_unencodable([change.row for change in changes])
+            raise
         return result.inserted_count + result.matched_count == len(changes)
 
-    def _refuse(self, group: _Group, error: BulkWriteError, indexes: Sequence[int]) -> None:
+    def _refuse(self, group: Group, error: BulkWriteError, indexes: Sequence[int]) -> None:
         """Raise for whatever a bulk failed on, except keys that exist; `indexes` are those of its rows."""
         refused = refusals(self._collections.place, error.details)
         if refused:
             first = min(refused)
-            raise RowRefused(indexes[first], _refusal(group.record, refused[first])) from error
+            raise RowRefused(indexes[first], refusal(group.record, refused[first])) from error
 
-    def _collection(self, group: _Group) -> Collection[Document]:
+    def _refuse_unencodable(self, rows: Iterable[Row]) -> None:
+        """Raise RowRefused for the first of the rows that no message can carry."""
+        for row in rows:
+            try:
+                require_encodable(row.document)
+            except ROW_ERRORS as error:
+                raise RowRefused(row.number, refusal(type(row.record), str(error))) from error
+
+    def _collection(self, group: Group) -> Collection[Document]:
         return self._collections.rows(self._name(group), group.record, group.timeframe)
 
-    def _name(self, group: _Group) -> str:
+    def _name(self, group: Group) -> str:
         return collection_of(group.record, self._symbol, group.timeframe)
 
     # -- open bars, quarantine --------------------------------------------------------------------------------
 
-    def _already_closed(self, bars: Iterable[Record]) -> set[Bar]:
-        """The bars whose closed form is stored, unless only an earlier attempt at this write has stored it."""
-        by_timeframe: defaultdict[str, set[int]] = defaultdict(set)
-        for timeframe, open_time in map(_bar, bars):
-            by_timeframe[timeframe].add(open_time)
-        closed: set[Bar] = set()
-        for timeframe, times in by_timeframe.items():
-            ids = [f"{self._symbol}_{time}" for time in times]
-            candles = self._collections.database[collection_of(Candle, self._symbol, timeframe)]
-            rows = candles.find(
-                {"_id": {"$in": ids}, "source": {"$ne": Source.TRADES.value}}, {"timestamp": 1, "feed_seq": 1}
-            )
-            found = {int(row["timestamp"]): row["feed_seq"] for row in rows}
-            left = self._unaccounted(found.values())
-            closed |= {(timeframe, time) for time, feed_seq in found.items() if feed_seq not in left}
-        return closed
-
-    def _remove_open_bars(self, bars: Sequence[Candle]) -> None:
-        """Take away the open bars that these closed ones end."""
-        deletions = [
-            DeleteMany({"_id": f"{self._symbol}_{timeframe}", "timestamp": {"$lte": DatetimeMS(time)}})
-            for timeframe, time in closed_through(bars).items()
-        ]
-        if deletions:
-            self._collections.database[OpenCandle.dataset].bulk_write(deletions, ordered=False)
-
-    def _quarantine(self, group: _Group, rows: Sequence[Row]) -> list[str]:
+    def _quarantine(self, group: Group, rows: Sequence[Row]) -> list[str]:
         """Keep rows while there is space; what is beyond it is counted only."""
         wanted = {"_id": {"$in": [row.id for row in rows]}}
         there = {row["_id"] for row in self._collection(group).find(wanted, {"_id": 1})}
@@ -324,15 +279,3 @@ class SymbolWrite:
             self._send(group, kept)
             self._space.taken(self._symbol, len(kept))
         return outcomes
-
-
-def _bar(record: Any) -> Bar:
-    return record.timeframe, record.open_time
-
-
-def _closes(record: Record) -> bool:
-    return isinstance(record, Candle) and record.source != Source.TRADES
-
-
-def _refusal(record: type[Record], reason: str) -> str:
-    return f"the store refuses a row of {record.dataset}: {reason}"

@@ -27,7 +27,7 @@ def rows(*records: Record) -> list[Row]:
 
 
 def stored(record: Record, **fields: Any) -> Document:
-    return {**bson.decode(rows(record)[0].document.raw, CODEC), **fields}
+    return {**bson.decode(bson.encode(rows(record)[0].document), CODEC), **fields}
 
 
 def test_a_free_key_is_taken_and_then_belongs_to_the_greatest() -> None:

@@ -128,3 +128,38 @@ def test_a_number_is_looked_up_again_after_a_pause(mongo: MongoBackend) -> None:
     store.write(BTC, counted(3))
     assert looked_up == [BTC]
     assert store.ledger(BTC).total.received == 3
+
+
+def test_after_a_pause_in_which_another_process_wrote_the_next_write_is_refused_once(mongo: MongoBackend) -> None:
+    """What its caller knows of the ledger is old: it could take a redelivered event for a first delivery."""
+    store, other = mongo.open(), mongo.open()
+    clock = FixedClock()
+    store._ledger._clock = clock
+    store.write(BTC, counted(1))
+    other.write(BTC, counted(2))
+    clock.ms += int(TRUSTED_S * 1000) + 1
+    with pytest.raises(StoreUnavailable, match="meanwhile: try again"):
+        store.write(BTC, counted(2))
+    assert store.ledger(BTC).total.received == 2
+    store.write(BTC, counted(3))
+    assert store.ledger(BTC).total.received == 3
+
+
+def test_what_is_committed_while_a_number_is_being_looked_for_is_noticed_too(mongo: MongoBackend) -> None:
+    """Twice another process comes first, the second time with the batch itself."""
+    one, other = mongo.open(), mongo.open()
+    one.write(BTC, counted(1))
+    write = received(trade(3, feed_seq=3 << 12), batches=[batch(3, 3 << 12)])
+    firsts = iter([counted(2), write])
+    look = one._ledger._newest_of_others
+
+    def look_and_be_late(*arguments: Any) -> Any:
+        found = look(*arguments)
+        other.write(BTC, next(firsts))
+        return found
+
+    other.write(BTC, counted(4))
+    one._ledger._newest_of_others = look_and_be_late  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable, match="redelivered"):
+        one.write(BTC, write)
+    assert one.ledger(BTC).by_type["trade"] == Counts(received=1, stored=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -150,3 +152,19 @@ def test_importing_the_store_loads_no_heavy_library() -> None:
     code = f"import sys, data_manager.storage.mongo; print({heavy} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_a_write_to_a_server_that_stops_answering_ends_in_its_time_and_the_next_one_works(server: MongoServer) -> None:
+    store = MongoMarketStore(server.uri("market"), "market", clock=FixedClock(), timeout_s=0.5)
+    store.write(BTC, batch_of(1))
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        for ask in (lambda: store.write(BTC, batch_of(2)), store.check):
+            with pytest.raises(StoreUnavailable, match="is not available"):
+                ask()
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    deliver(store, 2)
+    assert len(ids(store)) == 2 * SIZE
+    assert store.ledger(BTC).total.balanced
+    store.close()

@@ -1,0 +1,63 @@
+"""Records as rows, sorted by where and how they are written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from data_manager.storage.mongo.documents import DOCUMENTS, ROW_ERRORS, Row
+from data_manager.storage.protocols import Event
+from data_manager.storage.records import Candle, Record, Symbol
+from data_manager.system.errors import RowRefused, StoreError
+
+
+class Group(NamedTuple):
+    """What is written together: rows of one collection under one policy."""
+
+    record: type[Record]
+    timeframe: str | None  # of candles
+    keep_first: bool
+
+
+def grouped(symbol: Symbol, events: Sequence[Event]) -> dict[Group, list[Row]]:
+    """The events' rows, each group in order. Raises RowRefused."""
+    groups: defaultdict[Group, list[Row]] = defaultdict(list)
+    for index, event in enumerate(events):
+        try:
+            group, row = _row(symbol, index, event.record, event.keep_first)
+        except ROW_ERRORS as error:
+            raise RowRefused(index, refusal(type(event.record), str(error))) from error
+        groups[group].append(row)
+    return groups
+
+
+def uncounted(symbol: Symbol, records: Sequence[Record]) -> dict[Group, list[Row]]:
+    """The same for what comes along with events. Raises StoreError."""
+    groups: defaultdict[Group, list[Row]] = defaultdict(list)
+    for index, record in enumerate(records):
+        try:
+            group, row = _row(symbol, index, record, False)
+        except ROW_ERRORS as error:
+            raise not_an_event(symbol, str(error)) from error
+        groups[group].append(row)
+    return groups
+
+
+def not_an_event(symbol: Symbol, reason: str) -> StoreError:
+    """The error for a row that no event brought."""
+    return StoreError(f"the store refuses what was derived for {symbol}, not an event: {reason}")
+
+
+def refusal(record: type[Record], reason: str) -> str:
+    """The sentence of a RowRefused."""
+    return f"the store refuses a row of {record.dataset}: {reason}"
+
+
+def _row(symbol: Symbol, index: int, record: Record, keep_first: bool) -> tuple[Group, Row]:
+    kind = type(record)
+    row = DOCUMENTS[kind].row(symbol, index, record)
+    if isinstance(record, Candle):
+        _ = record.rank  # which an unknown source does not have
+        return Group(kind, record.timeframe, keep_first), row
+    return Group(kind, None, keep_first), row
