@@ -6,6 +6,7 @@ from aiohttp import web
 
 from data_manager.http.answers import answer, both_dialects, stamp, stamp_or_none
 from data_manager.http.errors import Refusal, store_errors
+from data_manager.http.paging import numbered
 from data_manager.http.params import DatasetParams, LineageParams, parse
 from data_manager.http.ports import Services
 from data_manager.storage.protocols import Catalog, Dataset, Lineage
@@ -54,7 +55,7 @@ class CatalogRoutes:
             ),
             "total_count": total,
             "last_updated": stamp_or_none(max((dataset.updated_ms for dataset in found), default=None)),
-            "pagination": pagination(asked, total),
+            "pagination": numbered(asked.limit, asked.offset, total),
             "sort": {"by": asked.sort_by, "order": asked.sort_order},
             "filters_applied": {
                 name: value
@@ -107,19 +108,6 @@ class CatalogRoutes:
 def unknown(dataset_id: str) -> Refusal:
     """404 for an id that nothing is registered under."""
     return Refusal(404, f"There is no dataset {dataset_id}; /catalog/datasets lists those that hold data.")
-
-
-def pagination(asked: DatasetParams, total: int) -> dict[str, int | bool]:
-    """The `pagination` object of a list whose length is known."""
-    return {
-        "total": total,
-        "limit": asked.limit,
-        "offset": asked.offset,
-        "page": asked.offset // asked.limit + 1,
-        "pages": -(-total // asked.limit),
-        "has_next": asked.offset + asked.limit < total,
-        "has_previous": asked.offset > 0,
-    }
 
 
 def listed_value(dataset: Dataset) -> Value:

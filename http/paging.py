@@ -130,6 +130,19 @@ def pagination(asked: RangeParams, page: Page[R]) -> dict[str, int | bool | None
     }
 
 
+def numbered(limit: int, offset: int, total: int) -> dict[str, int | bool]:
+    """The `pagination` object of a list whose length is known exactly."""
+    return {
+        "total": total,
+        "limit": limit,
+        "offset": offset,
+        "page": offset // limit + 1,
+        "pages": -(-total // limit),
+        "has_next": offset + limit < total,
+        "has_previous": offset > 0,
+    }
+
+
 def links(asked: RangeParams, within: Span, page: Page[R]) -> dict[str, Fields]:
     """The parameters that lead to the neighbouring pages, by relation (`next`, `prev`)."""
     if asked.newest:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from data_manager.http.errors import Item, invalid
+from data_manager.storage.protocols import GapStatus
 from data_manager.storage.records import TIMEFRAMES
 from data_manager.system.settings import is_symbol
 
@@ -138,6 +139,17 @@ class LineageParams(Params):
     """`/catalog/lineage/{dataset_id}`."""
 
     limit: Limit = 100
+
+
+class GapParams(Params):
+    """`/gaps`."""
+
+    pair: Pair | None = None
+    status: GapStatus | None = None
+    limit: Limit = 100
+    offset: Offset = 0
+    sort_by: Literal["start"] = "start"
+    sort_order: Literal["asc", "desc"] = "desc"
 
 
 class IncidentParams(Params):

@@ -23,10 +23,10 @@ from sqlalchemy import (
 )
 
 from data_manager.storage import catalog_tables as tables
-from data_manager.storage.catalog_rows import CHUNK_ROWS, DATASETS, INCIDENTS, JOBS, LINEAGE
+from data_manager.storage.catalog_rows import AUDIT_LOGS, CHUNK_ROWS, DATASETS, GAPS, INCIDENTS, JOBS, LINEAGE
 from data_manager.storage.database import TIMEOUT_S, Database
 from data_manager.storage.migrating import is_current, migrate
-from data_manager.storage.protocols import Dataset, Expiring, Incident, Job, Lineage
+from data_manager.storage.protocols import AuditLog, Dataset, Expiring, Gap, Incident, Job, Lineage
 from data_manager.system.clock import Clock
 from data_manager.system.errors import StoreError
 
@@ -160,6 +160,50 @@ class SqlCatalog:
         """The one with that id, by primary key."""
         query = JOBS.select.where(JOBS["job_id"] == job_id)
         return next(iter(self._run(lambda connection: JOBS.items(connection, query))), None)
+
+    def save_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Insert them, or update those with the same id, whose `first_seen_ms` stays."""
+        self._run(lambda connection: GAPS.save(connection, gaps, keep=["first_seen"]))
+
+    def gaps(
+        self,
+        *,
+        symbol: str | None = None,
+        dataset_id: str | None = None,
+        statuses: Sequence[str] = (),
+        limit: int = 100,
+        offset: int = 0,
+        descending: bool = True,
+    ) -> tuple[list[Gap], int]:
+        """Those that match, by their start and id, and how many match in all; no status means any."""
+        matching: ColumnElement[bool] = true()
+        for field, value in (("symbol", symbol), ("dataset_id", dataset_id)):
+            if value is not None:
+                matching &= GAPS[field] == value
+        if statuses:
+            matching &= GAPS["status"].in_(statuses)
+        start = GAPS["start_ms"].desc() if descending else GAPS["start_ms"]
+        page = GAPS.select.where(matching).order_by(start, GAPS["gap_id"]).limit(limit).offset(offset)
+
+        def read(connection: Connection) -> tuple[list[Gap], int]:
+            return GAPS.items(connection, page), _count(connection, matching, GAPS.table)
+
+        return self._run(read)
+
+    def gap(self, gap_id: str) -> Gap | None:
+        """The one with that id."""
+        query = GAPS.select.where(GAPS["gap_id"] == gap_id)
+        return next(iter(self._run(lambda connection: GAPS.items(connection, query))), None)
+
+    def save_audit_logs(self, logs: Sequence[AuditLog]) -> None:
+        """Insert them, or update those with the same id: the same finding twice is one row."""
+        self._run(lambda connection: AUDIT_LOGS.save(connection, logs))
+
+    def audit_logs(self, symbol: str, limit: int = 100) -> list[AuditLog]:
+        """What audits found of that symbol, the newest first."""
+        newest = (AUDIT_LOGS["at_ms"].desc(), AUDIT_LOGS["audit_id"])
+        query = AUDIT_LOGS.select.where(AUDIT_LOGS["symbol"] == symbol).order_by(*newest).limit(limit)
+        return self._run(lambda connection: AUDIT_LOGS.items(connection, query))
 
     def expire(self, table: Expiring, before_ms: int, limit: int = 1000) -> int:
         """Delete what ended or was written before that time, the oldest first; at most `limit` rows, return how many.

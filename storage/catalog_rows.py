@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, RowMapping, Select, Table, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from data_manager.storage import catalog_tables as tables
-from data_manager.storage.protocols import Dataset, Incident, Job, Lineage
+from data_manager.storage.protocols import AuditLog, Dataset, Gap, Incident, Job, Lineage
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -126,3 +126,16 @@ JOBS = Shape(
     },
     free=("error_message",),
 )
+GAPS = Shape(
+    Gap,
+    tables.gaps,
+    renamed={
+        "start_ms": "start_time",
+        "end_ms": "end_time",
+        "first_seen_ms": "first_seen",
+        "last_seen_ms": "last_seen",
+        "closed_ms": "closed_at",
+    },
+    free=("evidence",),
+)
+AUDIT_LOGS = Shape(AuditLog, tables.audit_logs, renamed={"at_ms": "timestamp"}, free=("details",))

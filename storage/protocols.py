@@ -218,6 +218,47 @@ class Job(msgspec.Struct, frozen=True):
     completed_ms: int | None = None
 
 
+class GapStatus(StrEnum):
+    """How far a gap has come. The last three are ends."""
+
+    OPEN = "open"
+    BACKFILLING = "backfilling"
+    CLOSED = "closed"  # audited again and found whole
+    UNFILLABLE = "unfillable"  # nobody has the data
+    EXCHANGE_EMPTY = "exchange_empty"  # the exchange says that there never was any
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A part of a dataset that is missing, from its discovery to its end: `start_ms <= time < end_ms`."""
+
+    gap_id: str
+    dataset_id: str
+    symbol: str
+    data_type: str  # candles or trades
+    timeframe: str | None  # of candles
+    start_ms: int
+    end_ms: int
+    status: str  # a GapStatus
+    cause: str | None
+    evidence: str | None
+    first_seen_ms: int
+    last_seen_ms: int
+    job_id: str | None = None  # the job that repaired it
+    closed_ms: int | None = None
+
+
+class AuditLog(msgspec.Struct, frozen=True):
+    """Something an audit found, once; `severity` is info, low, medium, high or critical."""
+
+    audit_id: str
+    dataset_id: str
+    symbol: str
+    audit_type: str  # gap
+    severity: str
+    details: str
+    at_ms: int
+
+
 class Expiring(StrEnum):
     """What the catalog keeps for a time: its tables, by the names users know."""
 
@@ -276,6 +317,35 @@ class Catalog(Protocol):
 
     def job(self, job_id: str) -> Job | None:
         """The one with that id, by primary key."""
+        ...
+
+    def save_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Insert them, or update those with the same id, whose `first_seen_ms` stays."""
+        ...
+
+    def gaps(
+        self,
+        *,
+        symbol: str | None = None,
+        dataset_id: str | None = None,
+        statuses: Sequence[str] = (),
+        limit: int = 100,
+        offset: int = 0,
+        descending: bool = True,
+    ) -> tuple[list[Gap], int]:
+        """Those that match, by their start and id, and how many match in all; no status means any."""
+        ...
+
+    def gap(self, gap_id: str) -> Gap | None:
+        """The one with that id."""
+        ...
+
+    def save_audit_logs(self, logs: Sequence[AuditLog]) -> None:
+        """Insert them, or update those with the same id: the same finding twice is one row."""
+        ...
+
+    def audit_logs(self, symbol: str, limit: int = 100) -> list[AuditLog]:
+        """What audits found of that symbol, the newest first."""
         ...
 
     def expire(self, table: Expiring, before_ms: int, limit: int = 1000) -> int:

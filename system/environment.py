@@ -18,9 +18,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "DB_HEALTH_CHECK_INTERVAL DB_RECONNECT_MAX_ATTEMPTS DB_RECONNECT_BACKOFF_BASE DB_CONNECTION_TIMEOUT",
     ),
     (
-        "not yet used: this version does not audit",
-        "ENABLE_AUDITOR AUDIT_INTERVAL GAP_TOLERANCE_SECONDS ENABLE_DUPLICATE_REMOVAL"
-        " DUPLICATE_RESOLUTION_STRATEGY INITIAL_STARTUP_DELAY",
+        "not needed: keys are natural, so there are no duplicates to remove, and audits begin within seconds",
+        "ENABLE_DUPLICATE_REMOVAL DUPLICATE_RESOLUTION_STRATEGY INITIAL_STARTUP_DELAY",
     ),
     (
         "not yet used: this version does not backfill",

@@ -76,6 +76,9 @@ FAMILIES: dict[str, Family] = {
     "data_manager_shed_rows_total": Family(
         "counter", "Order-book rows deleted early, for want of space.", ("dataset",)
     ),
+    "data_manager_audit_cycle_seconds": Family("gauge", "How long the last audit of everything took."),
+    "data_manager_audit_gaps_detected_total": Family("counter", "Gaps found.", ("symbol", "timeframe")),
+    "data_manager_open_gaps": Family("gauge", "Gaps of candles that are not closed.", ("symbol",)),
     "data_manager_published_total": Family("counter", "Events the simulated exchange published.", ("event_type",)),
 }
 

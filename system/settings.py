@@ -242,6 +242,11 @@ class Settings(BaseModel):
     enable_mongo_data_size_gauge: bool = True
     mongo_data_size_refresh_interval: Seconds = 60
 
+    # audit
+    enable_auditor: bool = True
+    audit_interval: Seconds = 300
+    gap_tolerance_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60
+
     # HTTP
     enable_api: bool = True
     api_host: str = "0.0.0.0"  # noqa: S104

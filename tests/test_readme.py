@@ -143,6 +143,16 @@ def is_depth(body: Any) -> None:
     assert body["data"]["asks"]
 
 
+def are_datasets(body: Any) -> None:
+    assert body["datasets"] == body["data"]
+    assert body["total_count"] == len(body["data"])
+
+
+def are_gaps(body: Any) -> None:
+    assert body["data"] == []
+    assert body["filters_applied"] == {"status": "open"}
+
+
 def is_tree(body: Any) -> None:
     actors = {actor["name"]: actor["pid"] for actor in body["actors"]}
     assert {"http", "router", "exchange", "ingest/BTCUSDT"} <= actors.keys()
@@ -158,6 +168,8 @@ ANSWERS: dict[str, Callable[[Any], None] | None] = {
     "/data/candles": are_candles,
     "/data/trades": are_trades,
     "/data/depth": is_depth,
+    "/catalog/datasets": are_datasets,
+    "/gaps": are_gaps,
     "/system/tree": is_tree,
     "/metrics": None,  # no JSON
     "/system/actors/ingest%2FBTCUSDT/restart": is_restarted,

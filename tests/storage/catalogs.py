@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from data_manager.storage.protocols import Dataset, Incident, Job, Lineage
+from data_manager.storage.protocols import Dataset, Gap, Incident, Job, Lineage
 from tests.storage.examples import T0
 
 CATALOGS = ("mysql", "sqlite")
@@ -67,3 +67,20 @@ def job(job_id: str, **fields: Any) -> Job:
         "created_ms": T0,
     }
     return Job(job_id, **{**values, **fields})
+
+
+def gap(gap_id: str, **fields: Any) -> Gap:
+    values: dict[str, Any] = {
+        "dataset_id": "candles_BTCUSDT_1m",
+        "symbol": "BTCUSDT",
+        "data_type": "candles",
+        "timeframe": "1m",
+        "start_ms": T0,
+        "end_ms": T0 + 60_000,
+        "status": "open",
+        "cause": None,
+        "evidence": None,
+        "first_seen_ms": T0 + 1,
+        "last_seen_ms": T0 + 2,
+    }
+    return Gap(gap_id, **{**values, **fields})

@@ -18,6 +18,7 @@ from tests.eventually import eventually
 from tests.storage.examples import trade
 
 CHORES = {
+    "audit",
     "market_retention",
     "catalog_retention",
     "market_space",

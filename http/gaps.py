@@ -1,0 +1,78 @@
+"""`/gaps`: what is missing of the stored data, why, and what became of it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from data_manager.http.answers import answer, stamp, stamp_or_none
+from data_manager.http.errors import Refusal, store_errors
+from data_manager.http.paging import numbered
+from data_manager.http.params import GapParams, parse
+from data_manager.http.ports import Services
+from data_manager.storage.protocols import Gap
+
+Value = dict[str, object]
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    gaps = GapRoutes(services)
+    return [web.get("/gaps", gaps.all), web.get("/gaps/{gap_id}", gaps.one)]
+
+
+class GapRoutes:
+    """Handlers; each makes one call to the catalog."""
+
+    def __init__(self, services: Services) -> None:
+        self._catalog = services.catalog
+
+    async def all(self, request: web.Request) -> web.Response:
+        """The gaps that match, the latest first."""
+        asked = parse(GapParams, request)
+        with store_errors("catalog"):
+            found, total = await self._catalog.call(
+                lambda catalog: catalog.gaps(
+                    symbol=asked.pair,
+                    statuses=() if asked.status is None else (asked.status.value,),
+                    limit=asked.limit,
+                    offset=asked.offset,
+                    descending=asked.sort_order == "desc",
+                )
+            )
+        filters = {"pair": asked.pair, "status": asked.status and asked.status.value}
+        body = {
+            "data": [gap_value(gap) for gap in found],
+            "pagination": numbered(asked.limit, asked.offset, total),
+            "sort": {"by": asked.sort_by, "order": asked.sort_order},
+            "filters_applied": {name: value for name, value in filters.items() if value is not None},
+        }
+        return answer(request, body)
+
+    async def one(self, request: web.Request) -> web.Response:
+        """One gap."""
+        gap_id = request.match_info["gap_id"]
+        with store_errors("catalog"):
+            gap = await self._catalog.call(lambda catalog: catalog.gap(gap_id))
+        if gap is None:
+            raise Refusal(404, f"There is no gap {gap_id}; /gaps lists those that there are.")
+        return answer(request, gap_value(gap))
+
+
+def gap_value(gap: Gap) -> Value:
+    """One gap."""
+    return {
+        "gap_id": gap.gap_id,
+        "dataset_id": gap.dataset_id,
+        "pair": gap.symbol,
+        "data_type": gap.data_type,
+        "timeframe": gap.timeframe,
+        "start": stamp(gap.start_ms),
+        "end": stamp(gap.end_ms),
+        "status": gap.status,
+        "cause": gap.cause,
+        "evidence": gap.evidence,
+        "job_id": gap.job_id,
+        "first_seen": stamp(gap.first_seen_ms),
+        "last_seen": stamp(gap.last_seen_ms),
+        "closed_at": stamp_or_none(gap.closed_ms),
+    }

@@ -1,0 +1,53 @@
+"""A hole in the data is found, named over HTTP, and closed when it is filled."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_manager.storage.records import MINUTE_MS, Candle
+from tests.actors.ingest.examples import EXAMPLES, enveloped
+from tests.servers.load import publish
+from tests.servers.nats import NatsServer
+from tests.servers.service import RunningService
+
+pytestmark = pytest.mark.faults
+
+SYMBOL = "BTCUSDT"
+NOW = time.time_ns() // 1_000_000 // MINUTE_MS * MINUTE_MS
+
+
+def closed_bar(minutes_ago: int) -> bytes:
+    """The kline event of a closed 1m bar."""
+    start = NOW - minutes_ago * MINUTE_MS
+    data: dict[str, Any] = {**EXAMPLES["kline"].data, "E": start + MINUTE_MS}  # type: ignore[dict-item]
+    data["k"] = {**data["k"], "i": "1m", "t": start, "T": start + MINUTE_MS - 1, "x": True}
+    return enveloped(data, "btcusdt@kline_1m")
+
+
+def test_a_missing_bar_is_a_gap_until_it_comes(tmp_path: Path) -> None:
+    audits = {"audit_interval": "0.5", "gap_tolerance_seconds": "3600"}
+    with NatsServer(tmp_path / "nats") as nats, RunningService(tmp_path, nats.url, SYMBOL, **audits) as service:
+        publish(nats.url, *(closed_bar(ago) for ago in range(120, 50, -1) if ago not in (90, 89)))
+        service.wait(lambda: len(service.rows(SYMBOL, Candle, timeframe="1m")) == 68)
+        service.wait(lambda: listed(service, "open"), 30)
+        (gap,) = listed(service, "open")
+        assert (gap["dataset_id"], gap["pair"], gap["timeframe"]) == ("candles_BTCUSDT_1m", SYMBOL, "1m")
+        assert "2 of the bars that must be there are not stored" in gap["evidence"]
+        status, same = service.get(f"/gaps/{gap['gap_id']}")
+        assert (status, same["gap_id"], same["start"], same["end"]) == (200, gap["gap_id"], gap["start"], gap["end"])
+
+        publish(nats.url, closed_bar(90), closed_bar(89))
+        service.wait(lambda: listed(service, "closed"), 30)
+        assert [each["gap_id"] for each in listed(service, "closed")] == [gap["gap_id"]]
+        assert listed(service, "open") == []
+
+
+def listed(service: RunningService, status: str) -> list[dict[str, Any]]:
+    """The gaps of that status, of the timeframe under test: the bars of others were never sent."""
+    code, body = service.get("/gaps", pair=SYMBOL, status=status)
+    assert code == 200
+    return [gap for gap in body["data"] if gap["timeframe"] == "1m"]
