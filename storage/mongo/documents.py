@@ -91,7 +91,6 @@ class Documents(Generic[R]):
         hints = get_type_hints(record)
         self.record = record
         self.names = {field: _name(record, field) for field in record.__struct_fields__}
-        self._columns = ("_id", "symbol", *self.names.values())
         self.time = self.names[record.time_field]
         rest = (field for field in record.key if field != record.time_field)
         self.order = tuple(self.names[field] for field in (record.time_field, *rest))
@@ -100,7 +99,7 @@ class Documents(Generic[R]):
         self._accepted: set[tuple[type, ...]] = set()
         fields = record.__struct_fields__
         encoded = self._conversions(hints, {Levels: _encode_levels}, DatetimeMS)
-        self._encoded = [(self.names[fields[index]], encode) for index, encode in encoded]
+        self._encoded = [(fields[index], self.names[fields[index]], encode) for index, encode in encoded]
         self._decoded = self._conversions(hints, {Levels: _decode_levels, int: int, int | None: _int_or_none}, int)
 
     def _conversions(
@@ -122,11 +121,11 @@ class Documents(Generic[R]):
 
     def document(self, symbol: Symbol, record: R) -> Document:
         """The document of a record; raises one of ROW_ERRORS for what is no such record."""
-        values = msgspec.structs.astuple(record)
-        self._check(values)
-        document = dict(zip(self._columns, (self.id_of(symbol, record), symbol, *values), strict=False))
-        for name, encode in self._encoded:
-            document[name] = encode(document[name])
+        fields = msgspec.structs.asdict(record)
+        self._check(fields.values())
+        document: Document = {"_id": self.id_of(symbol, record), "symbol": symbol, **fields}
+        for field, name, encode in self._encoded:
+            document[name] = encode(document.pop(field))
         if self.record is Trade:
             document["side"] = record.side  # type: ignore[attr-defined]
             document["quote_quantity"] = _product(document["price"], document["quantity"])
