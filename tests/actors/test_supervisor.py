@@ -13,6 +13,7 @@ import pytest
 
 from data_manager.system.lifecycle import SystemDied, descendants_of
 from tests.eventually import eventually_sync
+from tests.listening import addresses, listening
 from tests.servers.tree import RunningTree, dummy, running_tree
 
 A, B = "ingest/A", "ingest/B"
@@ -160,31 +161,11 @@ def test_stop_leaves_the_last_totals_and_kills_only_who_does_not_listen(tmp_path
         assert states == {A: "stopped", B: "stopped", "router": "stopped"}
 
 
-def listening_addresses(pids: list[int]) -> set[str]:
-    """The local addresses of every TCP socket that these processes listen on."""
-    inodes = set()
-    for pid in pids:
-        for fd in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                link = os.readlink(fd)
-            except FileNotFoundError:
-                continue
-            if link.startswith("socket:["):
-                inodes.add(link[8:-1])
-    found = set()
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in inodes:  # LISTEN
-                found.add(fields[1].partition(":")[0])
-    return found
-
-
 def test_nothing_of_the_actor_system_listens_beyond_loopback(tmp_path: Path) -> None:
     with running_tree(tmp_path, dummy(A)) as tree:
         tree.until_state(A, "running")
         loopback = f"{struct.unpack('=I', socket.inet_aton('127.0.0.1'))[0]:08X}"
-        assert listening_addresses(descendants_of(os.getpid())) == {loopback}
+        assert addresses(descendants_of(os.getpid())) == {loopback}
 
 
 class Touch:
@@ -202,14 +183,9 @@ def test_a_forged_pickle_is_refused_and_the_actor_keeps_answering(tmp_path: Path
 
     with running_tree(tmp_path, dummy(A)) as tree:
         pid = tree.until_state(A, "running").pid
-        ports = {
-            int(line.split()[1].partition(":")[2], 16)
-            for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
-            if line.split()[3] == "0A"
-            and f"socket:[{line.split()[9]}]" in {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
-        }
+        assert pid is not None
         evidence = tmp_path / "the pickle ran"
-        for port in ports:
+        for _, port in listening([pid]):
             with socket.create_connection(("127.0.0.1", port), timeout=2) as forger:
                 forger.sendall(toSendBuffer((None, Touch(evidence)), pickle.dumps))
         tree.order(A, "exit")  # the same mailbox still turns its heartbeats into a restart

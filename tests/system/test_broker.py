@@ -20,6 +20,7 @@ from data_manager.system import broker as module
 from data_manager.system.broker import EmbeddedBroker
 from data_manager.system.errors import ConfigError
 from tests.eventually import eventually_sync
+from tests.listening import addresses
 
 
 @pytest.fixture
@@ -36,22 +37,6 @@ def alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in "ZX"
-
-
-def listening_addresses(pid: int) -> set[str]:
-    """Hexadecimal local addresses of the process's listening sockets."""
-    inodes = set()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        target = os.readlink(link)
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
-    found = set()
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in inodes:
-                found.add(fields[1].split(":")[0])
-    return found
 
 
 async def put(url: str, payload: bytes) -> int:
@@ -79,7 +64,7 @@ def test_a_started_broker_has_jetstream_at_once(broker: EmbeddedBroker) -> None:
 def test_only_loopback_is_listened_on(broker: EmbeddedBroker) -> None:
     broker.start()
     assert broker.pid is not None
-    assert listening_addresses(broker.pid) == {"0100007F"}
+    assert addresses([broker.pid]) == {"0100007F"}
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
