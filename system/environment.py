@@ -23,8 +23,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "not yet used: this version does not backfill",
-        "ENABLE_BACKFILLER BINANCE_API_BASE_URL BINANCE_FAPI_BASE_URL BINANCE_RATE_LIMIT"
-        " ENABLE_AUTO_BACKFILL MIN_AUTO_BACKFILL_GAP MAX_AUTO_BACKFILL_JOBS",
+        "ENABLE_BACKFILLER BINANCE_API_BASE_URL ENABLE_AUTO_BACKFILL MIN_AUTO_BACKFILL_GAP MAX_AUTO_BACKFILL_JOBS",
     ),
     ("not yet used: this version computes no analytics", "ENABLE_ANALYTICS ANALYTICS_INTERVAL"),
     (

@@ -8,6 +8,12 @@
     │   ├── StoreFull          the operator: no space is left
     │   ├── StoreCorrupt       the operator: the file is damaged or from a newer version
     │   └── RowRefused         the publisher: the store refuses one row; its neighbours are fine
+    ├── ExchangeError     the exchange did not answer what was asked
+    │   ├── ExchangeClosed        nobody: too many requests were made, and none may follow before `until_ms`
+    │   ├── ExchangeUnavailable   nobody at once: no whole answer came; the same request may succeed later
+    │   ├── RequestRefused        who asked: the exchange will never answer this request
+    │   │   └── UnknownSymbol     the operator: the exchange does not trade that symbol
+    │   └── UnexpectedAnswer      the operator: what answers is not the exchange's API as it is known here
     └── DataError         the publisher: this event cannot be used; it goes to quarantine
 
 Every message is one clear sentence: what is wrong, where, and what to do.
@@ -50,6 +56,38 @@ class RowRefused(StoreError):
     def __init__(self, index: int, reason: str) -> None:
         super().__init__(reason)
         self.index = index
+
+
+class ExchangeError(DataManagerError):
+    """The exchange did not answer what was asked."""
+
+
+class ExchangeClosed(ExchangeError):
+    """The exchange forbids requests, or this address altogether, until `until_ms` (UTC)."""
+
+    def __init__(self, until_ms: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.until_ms = until_ms
+
+
+class ExchangeUnavailable(ExchangeError):
+    """No whole answer came: a fault of the exchange or of the network; the same request may succeed later."""
+
+
+class RequestRefused(ExchangeError):
+    """The exchange understood the request and will never answer it; `code` is its own, 0 where it gave none."""
+
+    def __init__(self, code: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class UnknownSymbol(RequestRefused):
+    """The exchange does not trade that symbol."""
+
+
+class UnexpectedAnswer(ExchangeError):
+    """A whole answer that the exchange's API does not give: a proxy's page, or a new version's."""
 
 
 class DataError(DataManagerError):

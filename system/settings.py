@@ -134,6 +134,19 @@ def check_database_url(text: str, schemes: tuple[str, ...]) -> str:
     return text
 
 
+def check_base_url(text: str) -> str:
+    """An HTTP address without path and credentials, without its final slash; raises ValueError with a sentence."""
+    address = text.removesuffix("/")
+    try:
+        url = urlsplit(address)
+        good = url.scheme in ("http", "https") and url.hostname and url.port != 0 and "@" not in url.netloc
+    except ValueError:  # the port is no number, or none of 0-65535
+        good = False
+    if not good or url.path or url.query or url.fragment or re.search(r"\s", address):
+        raise ValueError(f"{redact_url(text)!r} is no address of the exchange: write https://HOST or http://HOST:PORT")
+    return address
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -150,6 +163,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Days = Annotated[int, Field(gt=0, le=36_500)]
 Port = Annotated[int, Field(gt=0, le=65535)]
 MongoUrl = Annotated[str, AfterValidator(partial(check_database_url, schemes=MONGO_SCHEMES))]
+BaseUrl = Annotated[str, AfterValidator(check_base_url)]
 MysqlUrl = Annotated[str, AfterValidator(partial(check_database_url, schemes=MYSQL_SCHEMES))]
 
 
@@ -247,6 +261,11 @@ class Settings(BaseModel):
     audit_interval: Seconds = 300
     gap_tolerance_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60
 
+    # backfill
+    binance_fapi_base_url: BaseUrl = "https://fapi.binance.com"
+    # weight a minute, of the 2,400 that the exchange allows an address; one request can weigh 20
+    binance_rate_limit: Annotated[int, Field(ge=20, le=2400)] = 1200
+
     # HTTP
     enable_api: bool = True
     api_host: str = "0.0.0.0"  # noqa: S104
@@ -273,6 +292,9 @@ class Settings(BaseModel):
     exchange_enabled: bool = False
     exchange_seed: int = 7
     exchange_rate: Annotated[float, Field(gt=0, le=100_000)] = 300  # events per second, all symbols
+    exchange_port: Annotated[int, Field(ge=0, le=65535)] = 0  # its REST side and streams, on loopback; 0: any
+    exchange_outage_every_s: Annotated[float, Field(ge=0, le=86_400)] = 0  # its feed fails so often; 0: never ...
+    exchange_outage_s: Annotated[float, Field(ge=0, le=86_400)] = 0  # ... for so long
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
@@ -289,6 +311,8 @@ class Settings(BaseModel):
             raise ValueError(f"API_PORT and METRICS_PORT are both {self.api_port}: give each its own, or 0 for any")
         if (self.nats_cert_file is None) != (self.nats_key_file is None):
             raise ValueError("NATS_CERT_FILE and NATS_KEY_FILE belong together: set both or neither")
+        if self.exchange_outage_every_s and self.exchange_outage_s >= self.exchange_outage_every_s:
+            raise ValueError("EXCHANGE_OUTAGE_S must be less than EXCHANGE_OUTAGE_EVERY_S, or the feed is never there")
         if self.disk_low_mb < self.disk_min_mb:
             raise ValueError("DISK_LOW_MB must not be less than DISK_MIN_MB")
         return self
@@ -325,6 +349,11 @@ class Settings(BaseModel):
     def ports_file(self) -> Path:
         """Where the http actor tells which ports it has bound."""
         return self.data_dir / "http.json"
+
+    @property
+    def exchange_file(self) -> Path:
+        """Where the simulated exchange tells which port it has bound."""
+        return self.data_dir / "exchange.json"
 
     @property
     def feed_stream(self) -> str:

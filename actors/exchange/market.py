@@ -20,12 +20,14 @@ from data_manager.actors.exchange.minutes import (
     RUNS,
     TRADES_OF_TWO,
     Runs,
+    Shapes,
     bar_of_runs,
+    bars_of_shapes,
     make_orders,
-    make_runs,
+    make_shapes,
 )
 from data_manager.actors.exchange.noise import Noise
-from data_manager.actors.exchange.path import MINUTES_A_DAY, PricePath
+from data_manager.actors.exchange.path import MINUTES_A_DAY, STRETCH, PricePath
 from data_manager.actors.exchange.quotes import (
     FUNDING_MS,
     MAX_LEVELS,
@@ -39,7 +41,8 @@ from data_manager.actors.exchange.quotes import (
 # Bounds of the caches, each over all symbols of a market.
 _SYMBOLS = 1024
 _MINUTES = 2048  # about 6 MB
-_HOURS = 4096  # about 2 MB
+_DAYS = 2048  # of hours: about 20 MB
+_SHAPES = 128  # about 16 MB
 _ORDERS = 100_000  # about 25 MB
 
 
@@ -65,7 +68,8 @@ class Market:
         self._path = lru_cache(maxsize=_SYMBOLS)(self._make_path)
         self._runs = lru_cache(maxsize=_MINUTES)(self._make_runs)
         self._orders = lru_cache(maxsize=max(16, _ORDERS // self._orders_per_run))(self._make_orders)
-        self._hour = lru_cache(maxsize=_HOURS)(self._make_hour)
+        self._shapes = lru_cache(maxsize=_SHAPES)(self._make_shapes)
+        self._hours = lru_cache(maxsize=_DAYS)(self._make_hours)
         self._day = lru_cache(maxsize=_SYMBOLS)(self._make_day)
 
     # -- trades ---------------------------------------------------------------------------------------------
@@ -76,6 +80,10 @@ class Market:
             orders = self._orders(symbol, run)
             first, last = (bisect_left(orders, ms, key=_time) for ms in (start_ms, end_ms))
             yield from orders[first:last]
+
+    def not_before_ms(self, agg_id: int) -> int:
+        """A moment before which there is no order with this id or a later one."""
+        return agg_id // self._orders_per_run * RUN_MS
 
     def trades(self, symbol: str, minute: int) -> Sequence[SimTrade]:
         """All raw trades of a minute since 1970, by id, which is also by time."""
@@ -100,6 +108,14 @@ class Market:
         whole = run - minute * RUNS
         parts = [self._bar_of_runs(symbol, minute, whole)] if whole else []
         parts += [bar_of(trades)] if trades else []
+        return merge(parts) if parts else None
+
+    def bar_until(self, symbol: str, minute: int, time_ms: int) -> SimBar | None:
+        """The unfinished bar that began with `minute`: trades at or before `time_ms`; None before the first."""
+        whole = time_ms // MINUTE_MS - minute
+        newest = self.open_bar(symbol, time_ms)
+        parts = [self.bar(symbol, minute, whole)] if whole else []
+        parts += [newest] if newest else []
         return merge(parts) if parts else None
 
     def ticker(self, symbol: str, time_ms: int) -> Ticker:
@@ -146,14 +162,26 @@ class Market:
         return PricePath(noise, self.instrument(symbol).sigma), noise
 
     def _make_runs(self, symbol: str, minute: int) -> Runs:
+        return self._shapes(symbol, minute // STRETCH).runs(minute % STRETCH)
+
+    def _make_shapes(self, symbol: str, stretch: int) -> Shapes:
         path, noise = self._path(symbol)
-        return make_runs(self.instrument(symbol), path, noise, minute, self._orders_per_run)
+        return make_shapes(self.instrument(symbol), path, noise, stretch, self._orders_per_run)
 
     def _make_orders(self, symbol: str, run: int) -> tuple[Order, ...]:
         return make_orders(self._runs(symbol, run // RUNS), self._path(symbol)[1], run, self._orders_per_run)
 
-    def _make_hour(self, symbol: str, hour: int) -> SimBar:
-        return merge([self._minute(symbol, minute) for minute in range(hour * 60, hour * 60 + 60)])
+    def _make_hours(self, symbol: str, day: int) -> Sequence[SimBar]:
+        """The 24 of a day at once, from arrays: many times faster than from the bars of its minutes."""
+        first, end = day * MINUTES_A_DAY, (day + 1) * MINUTES_A_DAY
+        parts = []
+        for stretch in range(first // STRETCH, -(-end // STRETCH)):
+            start = stretch * STRETCH
+            parts.append(self._shapes(symbol, stretch).cut(max(first - start, 0), end - start))
+        return bars_of_shapes(parts, 60, first * self.trades_per_minute, self.trades_per_minute)
+
+    def _hour(self, symbol: str, hour: int) -> SimBar:
+        return self._hours(symbol, hour // 24)[hour % 24]
 
     def _make_day(self, symbol: str, minute: int) -> SimBar:
         return self.bar(symbol, minute - MINUTES_A_DAY + 1, MINUTES_A_DAY - 1)

@@ -14,10 +14,13 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data_manager.actors.exchange.bars import FILLS, Order, SimBar
 from data_manager.actors.exchange.instruments import Instrument
-from data_manager.actors.exchange.noise import DRAWS, NORMAL, Noise, Stream, log_normals
-from data_manager.actors.exchange.path import PricePath, bridge, day_cycle
+from data_manager.actors.exchange.noise import DRAWS, NORMALS, Floats, Integers, Noise, Stream, log_normals
+from data_manager.actors.exchange.path import STRETCH, PricePath, bridge, day_cycle
 
 MINUTE_MS = 60_000
 RUNS = 16  # of a minute; a power of two
@@ -26,7 +29,7 @@ MIN_ORDERS = 4  # of a run: two pairs
 TRADES_OF_TWO = sum(FILLS)  # raw trades of two neighbouring orders
 
 _LEAST_LOTS = max(FILLS)  # of an order: one lot a fill
-_RUN_SIZE = log_normals(0.5)  # a run's volume, and an order's size, relative to the average
+_RUN_SIZES: Floats = np.array(log_normals(0.5))  # a run's volume, and an order's size, relative to the average
 _ORDER_SIZE = log_normals(1.3)
 _BUYERS_SIGMA = 0.12  # of the share of a run's volume that buys; 4 sigma stay inside 0 and 1
 _JITTER = 0.8  # how much of its slot an order's time may take
@@ -42,37 +45,79 @@ class Runs(NamedTuple):
     sell_first: tuple[bool, ...]
 
 
-def make_runs(listed: Instrument, path: PricePath, noise: Noise, minute: int, orders: int) -> Runs:
-    """The runs of a minute since 1970, each with room for `orders` orders."""
-    start, end, volatility = path.minute(minute)
-    draws = noise.draws(Stream.MINUTE, minute, 4 * RUNS)
-    offsets = _refine((start, end), volatility * listed.sigma, draws[:RUNS])
-    lively = listed.lots_per_minute / RUNS / 2 * day_cycle(minute) * min(volatility, _WILDEST)
+class Shapes(NamedTuple):
+    """The runs of many minutes: arrays with the fields of Runs, a row for each minute."""
+
+    bids: Integers
+    half_bought: Integers
+    half_sold: Integers
+    sell_first: NDArray[np.bool_]
+
+    def runs(self, row: int) -> Runs:
+        """One minute's."""
+        return Runs(*(tuple(column[row].tolist()) for column in self))
+
+    def cut(self, first: int, end: int) -> Shapes:
+        """The minutes `first <= row < end`, as far as there are any."""
+        bids, bought, sold, sell_first = self
+        return Shapes(bids[first:end], bought[first:end], sold[first:end], sell_first[first:end])
+
+
+def make_shapes(listed: Instrument, path: PricePath, noise: Noise, stretch: int, orders: int) -> Shapes:
+    """The STRETCH minutes of a stretch since 1970, each run with room for `orders` orders."""
+    offsets, volatility = (column[:, None] for column in path.stretch(stretch))
+    minutes = range(stretch * STRETCH, (stretch + 1) * STRETCH)
+    draws = noise.table(Stream.MINUTE, minutes, 4 * RUNS)
+    middles, sizes, shares, sides = np.split(draws, 4, axis=1)
+    bids = listed.base_ticks * np.exp(_refine(offsets, volatility * listed.sigma, NORMALS[middles]))
+    cycle = np.array([day_cycle(minute) for minute in minutes])[:, None]
+    lively = listed.lots_per_minute / RUNS / 2 * cycle * np.minimum(volatility, _WILDEST)
+    half = lively * _RUN_SIZES[sizes]
+    buyers = 0.5 + _BUYERS_SIGMA * NORMALS[shares]
     least = _LEAST_LOTS * orders // 2
-    bought, sold = [], []
-    for size, share in zip(draws[RUNS : 2 * RUNS], draws[2 * RUNS : 3 * RUNS], strict=True):
-        half = lively * _RUN_SIZE[size]
-        buyers = 0.5 + _BUYERS_SIGMA * NORMAL[share]
-        bought.append(least + int(half * buyers))
-        sold.append(least + int(half * (1 - buyers)))
-    return Runs(
-        bids=tuple(max(1, round(listed.base_ticks * math.exp(offset))) for offset in offsets),
-        half_bought=tuple(bought),
-        half_sold=tuple(sold),
-        sell_first=tuple(draw >= DRAWS // 2 for draw in draws[3 * RUNS :]),
+    return Shapes(
+        bids=np.maximum(1, np.rint(bids).astype(np.int64)),
+        half_bought=least + (half * buyers).astype(np.int64),
+        half_sold=least + (half * (1 - buyers)).astype(np.int64),
+        sell_first=sides >= DRAWS // 2,
     )
 
 
-def _refine(ends: tuple[float, float], sigma: float, draws: Sequence[int]) -> list[float]:
-    """The path at the ends of all runs of a minute."""
-    offsets, draw = [0.0] * RUNS + [ends[1]], iter(draws)
-    offsets[0], step = ends[0], RUNS
+def _refine(ends: Floats, sigma: Floats, normals: Floats) -> Floats:
+    """The path at the ends of all runs, from the ends of the minutes."""
+    offsets = np.empty((len(ends) - 1, RUNS + 1))
+    offsets[:, :1], offsets[:, RUNS:] = ends[:-1], ends[1:]
+    step, used = RUNS, 0
     while step > 1:
-        for left in range(0, RUNS, step):
-            pair = offsets[left], offsets[left + step]
-            offsets[left + step // 2] = bridge(pair, sigma, next(draw))
-        step, sigma = step // 2, sigma / math.sqrt(2)
+        pairs = RUNS // step
+        middles = bridge(offsets[:, :-1:step], offsets[:, step::step], sigma, normals[:, used : used + pairs])
+        offsets[:, step // 2 :: step] = middles
+        step, used, sigma = step // 2, used + pairs, sigma / math.sqrt(2)
     return offsets
+
+
+def bars_of_shapes(parts: Sequence[Shapes], length: int, first_id: int, trades_per_minute: int) -> list[SimBar]:
+    """Bars of `length` minutes each, from the minutes of all parts in turn; their first raw trade is `first_id`."""
+    bids, bought, sold, sell_first = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    count = len(bids) // length
+    both_ends = bids[:, :-1] + bids[:, 1:]
+    buy_volume, buy_quote, sell_volume, sell_quote = (
+        column.reshape(count, -1).sum(axis=1) for column in (bought, (both_ends + 2) * bought, sold, both_ends * sold)
+    )
+    first_ids = first_id + np.arange(count) * length * trades_per_minute
+    columns = (
+        (bids[:, 0] + ~sell_first[:, 0])[::length],
+        bids.reshape(count, -1).max(axis=1) + 1,
+        bids.reshape(count, -1).min(axis=1),
+        (bids[:, RUNS] + ~sell_first[:, RUNS - 1])[length - 1 :: length],
+        2 * (buy_volume + sell_volume),
+        buy_quote + sell_quote,
+        2 * buy_volume,
+        buy_quote,
+        first_ids,
+        first_ids + length * trades_per_minute - 1,
+    )
+    return [SimBar(*bar) for bar in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def bar_of_runs(runs: Runs, count: int, first_id: int, trades_per_run: int) -> SimBar:

@@ -8,8 +8,15 @@ from enum import IntEnum
 from hashlib import blake2b, shake_128
 from statistics import NormalDist
 
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
 DRAWS = 1 << 12  # a draw is one of so many quantiles; normals therefore end at 3.67 sigma
 NORMAL = tuple(NormalDist().inv_cdf((i + 0.5) / DRAWS) for i in range(DRAWS))  # a draw as a standard normal
+NORMALS: Floats = np.array(NORMAL)
 
 _KEY = struct.Struct("<Bq")
 
@@ -37,6 +44,12 @@ class Noise:
         """`count` independent draws; the same arguments give the same ones, a larger count a longer row."""
         digest = shake_128(self._prefix + _KEY.pack(stream, index)).digest(2 * count)
         return [draw & (DRAWS - 1) for draw in struct.unpack(f"<{count}H", digest)]
+
+    def table(self, stream: Stream, indices: range, count: int) -> Integers:
+        """The draws of many indices, a row each."""
+        heads = (self._prefix + _KEY.pack(stream, index) for index in indices)
+        digests = b"".join([shake_128(head).digest(2 * count) for head in heads])
+        return np.frombuffer(digests, "<u2").reshape(-1, count).astype(np.int64) & (DRAWS - 1)
 
     def normal(self, stream: Stream, index: int) -> float:
         """One standard normal."""

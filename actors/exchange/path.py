@@ -2,34 +2,37 @@
 
 Time is cut into blocks of 2**15 minutes (22.8 days). The log price at a block's ends is drawn independently
 around the base price, wide enough for the step between them to be that of a random walk; inside, every
-midpoint is the mean of its neighbours plus a normal of the Brownian bridge's width. So any minute of any year
-costs 15 steps, and the price never drifts away. Each step also hands both halves a log-normal share of the
-volatility (Mandelbrot, Calvet & Fisher 1997), which gives clustering and heavy tails.
+midpoint is the mean of its neighbours plus a normal of the Brownian bridge's width. So any stretch of any year
+costs its own midpoints and the 7 above them, and the price never drifts away. Each step also hands both halves
+a log-normal share of the volatility (Mandelbrot, Calvet & Fisher 1997), which gives clustering and heavy tails.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
-import msgspec
+import numpy as np
 
-from data_manager.actors.exchange.noise import NORMAL, Noise, Stream, log_normals
+from data_manager.actors.exchange.noise import NORMAL, NORMALS, Floats, Noise, Stream, log_normals
 
 BLOCK_LEVELS = 15
-STRETCH_LEVELS = 6
+STRETCH_LEVELS = 8
 STRETCH = 1 << STRETCH_LEVELS  # minutes that are computed together
 MINUTES_A_DAY = 1440
 
 _SHARE = log_normals(0.15)  # of volatility: what one level adds to the sigma of its log is 0.15
-_CACHED = 64  # stretches per symbol: two days and a half, about 300 kB
+_SHARES: Floats = np.array(_SHARE)
+_CYCLE = 64  # minutes over which the time of the day counts as the same
+
+_Number = TypeVar("_Number", float, Floats)
 
 
-class Stretch(msgspec.Struct, frozen=True):
+class Stretch(NamedTuple):
     """STRETCH minutes: log offsets from the base price at their boundaries, and the volatility of each."""
 
-    offsets: tuple[float, ...]
-    volatility: tuple[float, ...]  # relative to the instrument's sigma
+    offsets: Floats
+    volatility: Floats  # relative to the instrument's sigma
 
 
 class PricePath:
@@ -38,58 +41,51 @@ class PricePath:
     def __init__(self, noise: Noise, sigma: float) -> None:
         self._noise = noise
         self._sigma = sigma
-        self.stretch = lru_cache(maxsize=_CACHED)(self._stretch)
 
-    def minute(self, minute: int) -> tuple[float, float, float]:
-        """Log offset at the start and at the end of a minute since 1970, and the minute's volatility."""
-        index, at = divmod(minute, STRETCH)
-        stretch = self.stretch(index)
-        return stretch.offsets[at], stretch.offsets[at + 1], stretch.volatility[at]
-
-    def _stretch(self, index: int) -> Stretch:
+    def stretch(self, index: int) -> Stretch:
+        """The minutes from `index * STRETCH` since 1970 on."""
         levels = BLOCK_LEVELS - STRETCH_LEVELS
         block, within = divmod(index, 1 << levels)
         ends = (self._anchor(block), self._anchor(block + 1))
         volatility, node = 1.0, 1
         for level in range(levels):
             span = 1 << (BLOCK_LEVELS - level)
-            middle, shares = self._split(block, node, ends, volatility * self._sigma, span)
+            draws = self._noise.draws(Stream.PATH, (block << BLOCK_LEVELS) + node, 3)
+            middle = bridge(*ends, volatility * self._sigma * math.sqrt(span), NORMAL[draws[0]])
             right = within >> (levels - level - 1) & 1
             ends = (middle, ends[1]) if right else (ends[0], middle)
-            volatility *= shares[right]
+            volatility *= _SHARE[draws[1 + right]]
             node = 2 * node + right
-        return self._fill(block, node, ends, volatility * day_cycle(index * STRETCH))
+        return self._fill(index, (block << BLOCK_LEVELS, node), ends, volatility)
 
-    def _fill(self, block: int, node: int, ends: tuple[float, float], volatility: float) -> Stretch:
-        """All minutes under one node, level by level."""
-        offsets, volatilities = list(ends), [volatility]
+    def _fill(self, index: int, place: tuple[int, int], ends: tuple[float, float], volatility: float) -> Stretch:
+        """All minutes under one node of a block, level by level."""
+        block, node = place
+        offsets: Floats = np.array(ends)
+        volatilities: Floats = np.array([volatility])
         for level in range(STRETCH_LEVELS):
             span = STRETCH >> level
-            finer, halves = [offsets[0]], list[float]()
-            for i, parent in enumerate(volatilities):
-                pair = offsets[i], offsets[i + 1]
-                middle, shares = self._split(block, (node << level) + i, pair, parent * self._sigma, span)
-                finer += (middle, pair[1])
-                halves += (parent * shares[0], parent * shares[1])
-            offsets, volatilities = finer, halves
-        return Stretch(tuple(offsets), tuple(volatilities))
-
-    def _split(
-        self, block: int, node: int, ends: tuple[float, float], sigma: float, span: int
-    ) -> tuple[float, tuple[float, float]]:
-        """The midpoint of a span of minutes, and the share of the volatility that each half gets."""
-        draws = self._noise.draws(Stream.PATH, (block << BLOCK_LEVELS) + node, 3)
-        middle = bridge(ends, sigma * math.sqrt(span), draws[0])
-        return middle, (_SHARE[draws[1]], _SHARE[draws[2]])
+            if span == _CYCLE:
+                first = index * STRETCH
+                volatilities = volatilities * [day_cycle(at) for at in range(first, first + STRETCH, span)]
+            nodes = range(block + (node << level), block + (node + 1 << level))
+            draws = self._noise.table(Stream.PATH, nodes, 3)
+            sigmas = volatilities * self._sigma * math.sqrt(span)
+            finer: Floats = np.empty(2 * len(nodes) + 1)
+            finer[0::2] = offsets
+            finer[1::2] = bridge(offsets[:-1], offsets[1:], sigmas, NORMALS[draws[:, 0]])
+            offsets = finer
+            volatilities = np.repeat(volatilities, 2) * _SHARES[draws[:, 1:]].ravel()
+        return Stretch(offsets, volatilities)
 
     def _anchor(self, block: int) -> float:
         step = self._sigma * math.sqrt(1 << BLOCK_LEVELS)
         return step / math.sqrt(2) * self._noise.normal(Stream.ANCHOR, block)
 
 
-def bridge(ends: tuple[float, float], sigma: float, draw: int) -> float:
+def bridge(left: _Number, right: _Number, sigma: _Number, normal: _Number) -> _Number:
     """The middle of a Brownian bridge whose whole step has the standard deviation `sigma`."""
-    return (ends[0] + ends[1]) / 2 + sigma / 2 * NORMAL[draw]
+    return (left + right) / 2 + sigma / 2 * normal
 
 
 def day_cycle(minute: int) -> float:

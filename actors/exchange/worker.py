@@ -1,13 +1,19 @@
-"""The exchange's actor: publishes the simulated market in real time on the feed's subject."""
+"""The exchange's actor: publishes the simulated market on the feed's subject, and serves REST and streams."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Collection
+from pathlib import Path
 
-from data_manager.actors.exchange.feed import DEFAULT_TYPES, Cadence, Feed
+import orjson
+
+from data_manager.actors.exchange.feed import Feed
 from data_manager.actors.exchange.market import Market
+from data_manager.actors.exchange.schedule import DEFAULT_TYPES, Cadence, Schedule
+from data_manager.actors.exchange.silence import Outages, Silences
 from data_manager.system.clock import now_ms
 from data_manager.system.connection import Connection, sleep_unless
 from data_manager.system.errors import FeedError
@@ -29,33 +35,41 @@ class ExchangeWorker:
 
     While NATS is away, or the machine too slow for the rate, what falls due is never published: users see an
     outage of the feed. `data_manager_published_total` counts what was handed to NATS; after a stop all of it
-    has arrived, or a warning says how much has.
+    has arrived, or a warning says how much has. REST and streams are there all the time; `exchange_file` tells
+    their port.
     """
 
     def __init__(self, context: Context, types: Collection[str] = DEFAULT_TYPES) -> None:
         settings = context.settings
-        cadence = Cadence.of(settings)
-        market = Market(settings.exchange_seed, cadence.trades_per_minute)
-        self._feed = Feed(market, settings.supported_pairs, cadence, context.rng, types)
+        self._silences = Silences(Outages.of(settings, now_ms(context.clock)))
+        self._cadence = Cadence.of(settings)
+        self._market = Market(settings.exchange_seed, self._cadence.trades_per_minute)
+        self._schedule = Schedule(self._market, settings.supported_pairs, self._cadence, types, self._silences)
+        self._feed = Feed(self._schedule, context.rng)
         self._context = context
         self._connection = Connection(settings, context.name, context.clock)
         self._through: int | None = None  # everything due before this moment was published; None: start at now
         self._busy: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until `stop`, then wait for all acknowledgements."""
+        """Serve and publish until `stop`, then wait for all acknowledgements."""
+        # here and not above: aiohttp takes a second where it is not loaded yet
+        from data_manager.actors.exchange.server import SimulatedExchange
+
         settings = self._context.settings
-        if not await self._connection.open(stop):
-            return
-        publisher = FeedPublisher(self._connection.client, settings.nats_consumer_subject, self._context.clock)
-        try:
-            if await self._set_up(publisher, stop):
-                await self._publish_until(stop, publisher)
-                await self._drain(publisher)
-        finally:
-            self._busy = None
-            await publisher.close()
-            await self._connection.close()
+        async with SimulatedExchange(
+            self._market,
+            self._context.clock,
+            settings.supported_pairs,
+            cadence=self._cadence,
+            port=settings.exchange_port,
+            silences=self._silences,
+        ) as exchange:
+            write_port(settings.exchange_file, exchange.port)
+            try:
+                await self._feed_until(stop)
+            finally:
+                settings.exchange_file.unlink(missing_ok=True)
 
     def status(self) -> Status:
         """Waiting for `nats`, or running."""
@@ -69,6 +83,20 @@ class ExchangeWorker:
         """Nobody sends anything to the exchange."""
         raise TypeError(f"{self._context.name} does not understand {type(message).__name__}")
 
+    async def _feed_until(self, stop: asyncio.Event) -> None:
+        if not await self._connection.open(stop):
+            return
+        subject = self._context.settings.nats_consumer_subject
+        publisher = FeedPublisher(self._connection.client, subject, self._context.clock)
+        try:
+            if await self._set_up(publisher, stop):
+                await self._publish_until(stop, publisher)
+                await self._drain(publisher)
+        finally:
+            self._busy = None
+            await publisher.close()
+            await self._connection.close()
+
     async def _set_up(self, publisher: FeedPublisher, stop: asyncio.Event) -> bool:
         """Make sure that the feed is captured, and compute the past day; False when stopped meanwhile."""
         while not stop.is_set():
@@ -78,7 +106,7 @@ class ExchangeWorker:
             except FeedError as error:
                 log("exchange_waiting", logging.WARNING, reason=str(error))
                 await sleep_unless(stop, RETRY_S)
-        for _ in self._feed.warm_up(now_ms(self._context.clock)):
+        for _ in self._schedule.warm_up(now_ms(self._context.clock)):
             await asyncio.sleep(0)
             if stop.is_set():
                 break
@@ -137,3 +165,10 @@ class ExchangeWorker:
 async def _limit_once(stop: asyncio.Event, limit: asyncio.Timeout) -> None:
     await stop.wait()
     limit.reschedule(asyncio.get_running_loop().time() + FINISH_S)
+
+
+def write_port(path: Path, port: int) -> None:
+    """Tell clients which port was bound; the file appears whole or not at all."""
+    draft = path.with_suffix(".tmp")
+    draft.write_bytes(orjson.dumps({"port": port, "pid": os.getpid()}))
+    draft.replace(path)

@@ -263,3 +263,24 @@ def test_bars_are_kept_for_as_long_as_an_analysis_needs_them(timeframe: str, day
 @pytest.mark.parametrize("timeframe", ["1m", "5m", "15m", "4h"])
 def test_bars_that_no_analysis_needs_may_go_after_a_day(timeframe: str):
     assert Settings.model_validate({f"klines_retention_days_{timeframe}": 1})
+
+
+# -- the exchange -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["https://fapi.binance.com", "http://127.0.0.1:8080", "https://fapi.binance.com/"])
+def test_the_exchange_has_an_http_address_which_is_kept_without_a_final_slash(url: str):
+    assert Settings(binance_fapi_base_url=url).binance_fapi_base_url == url.removesuffix("/")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "fapi.binance.com", "wss://a", "https://", "http://a:x", "http://a b", "http://a/fapi", "http://a?b=c"]
+)
+def test_other_addresses_of_the_exchange_are_refused(url: str):
+    assert "is no address of the exchange: write https://HOST" in problem(binance_fapi_base_url=url)
+
+
+def test_an_address_of_the_exchange_takes_no_credentials_and_repeats_none():
+    sentence = problem(binance_fapi_base_url=f"https://me:{SECRET}@fapi.binance.com")
+    assert "is no address of the exchange" in sentence
+    assert SECRET not in sentence

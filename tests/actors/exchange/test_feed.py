@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from data_manager.actors.exchange.feed import DEFAULT_TYPES, EVENT_DELAY_MS, Cadence, Due, Feed, timestamp
+from data_manager.actors.exchange.feed import Due, Feed, timestamp
 from data_manager.actors.exchange.market import Market
+from data_manager.actors.exchange.schedule import DEFAULT_TYPES, EVENT_DELAY_MS, Cadence, Schedule
+from data_manager.actors.exchange.silence import Silences
 from data_manager.actors.exchange.wire import STREAMS
 from data_manager.system.event_types import EVENT_TYPES
 from data_manager.system.settings import Settings
@@ -49,9 +51,15 @@ NAMES = {
 }
 
 
-def feed(types: Any = frozenset(STREAMS), symbols: tuple[str, ...] = SYMBOLS, cadence: Cadence = CADENCE) -> Feed:
+def schedule(
+    types: Any = frozenset(STREAMS), symbols: tuple[str, ...] = SYMBOLS, cadence: Cadence = CADENCE
+) -> Schedule:
     market = MARKET if cadence is CADENCE else Market(7, cadence.trades_per_minute)
-    return Feed(market, symbols, cadence, random.Random(1), types)
+    return Schedule(market, symbols, cadence, types)
+
+
+def feed(types: Any = frozenset(STREAMS), symbols: tuple[str, ...] = SYMBOLS, cadence: Cadence = CADENCE) -> Feed:
+    return Feed(schedule(types, symbols, cadence), random.Random(1))
 
 
 def events(dues: list[Due], event_type: str) -> list[dict[str, Any]]:
@@ -207,7 +215,7 @@ def test_by_default_no_klines_and_no_agg_trades_come() -> None:
 
 def test_an_unknown_type_is_refused() -> None:
     with pytest.raises(KeyError):
-        feed({"liquidation"})
+        schedule({"liquidation"})
 
 
 @pytest.mark.parametrize(("rate", "symbols"), [(300, SYMBOLS), (300, SYMBOLS[:1]), (2000, SYMBOLS), (30, SYMBOLS)])
@@ -229,4 +237,15 @@ def test_books_slow_down_with_the_rate_down_to_a_limit() -> None:
 
 
 def test_warming_up_takes_one_step_a_symbol() -> None:
-    assert list(feed().warm_up(NOW)) == list(SYMBOLS)
+    assert list(schedule().warm_up(NOW)) == list(SYMBOLS)
+
+
+def test_a_silence_leaves_its_events_out_and_the_market_runs_on() -> None:
+    silences = Silences()
+    silences.begin("BTCUSDT", NOW + 1000, seconds=2)
+    quiet = Schedule(MARKET, SYMBOLS, CADENCE, frozenset(STREAMS), silences).due(NOW, NOW + 5000)
+    heard = schedule().due(NOW, NOW + 5000)
+    missing = [event for event in heard if event not in quiet]
+    assert {event["s"] for event in missing} == {"BTCUSDT"}
+    assert missing == [e for e in heard if e["s"] == "BTCUSDT" and NOW + 1000 <= e["E"] < NOW + 3000]  # type: ignore[operator]
+    assert {event["e"] for event in missing} == set(STREAMS)

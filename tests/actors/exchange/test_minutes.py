@@ -9,9 +9,18 @@ from hypothesis import strategies as st
 
 from data_manager.actors.exchange.bars import bar_of, fills, merge
 from data_manager.actors.exchange.instruments import instrument
-from data_manager.actors.exchange.minutes import RUN_MS, RUNS, Runs, bar_of_runs, make_orders, make_runs
+from data_manager.actors.exchange.minutes import (
+    RUN_MS,
+    RUNS,
+    Runs,
+    Shapes,
+    bar_of_runs,
+    bars_of_shapes,
+    make_orders,
+    make_shapes,
+)
 from data_manager.actors.exchange.noise import Noise
-from data_manager.actors.exchange.path import PricePath
+from data_manager.actors.exchange.path import STRETCH, PricePath
 
 PURE = settings(derandomize=True, deadline=None, max_examples=60)
 COUNTS = st.integers(2, 40).map(lambda pairs: 2 * pairs)
@@ -65,15 +74,31 @@ def test_orders_keep_time_order_inside_their_run(data: st.DataObject, count: int
     assert all(trade.lots >= 1 for order in orders for trade in fills(order))
 
 
-@PURE
-@given(st.integers(0, 60_000_000), COUNTS)
-def test_made_runs_have_room_for_their_orders(minute: int, count: int) -> None:
+def shapes(stretch: int, count: int) -> Shapes:
     listed, noise = instrument(7, "KEEPUSDT"), Noise(7, "KEEPUSDT")
-    runs = make_runs(listed, PricePath(noise, listed.sigma), noise, minute, count)
+    return make_shapes(listed, PricePath(noise, listed.sigma), noise, stretch, count)
+
+
+@PURE
+@given(st.integers(0, 200_000), st.integers(0, STRETCH - 1), COUNTS)
+def test_made_runs_have_room_for_their_orders(stretch: int, row: int, count: int) -> None:
+    runs = shapes(stretch, count).runs(row)
     assert len(runs.bids) == RUNS + 1
     assert len(runs.half_bought) == len(runs.half_sold) == len(runs.sell_first) == RUNS
     assert all(lots >= count for lots in (*runs.half_bought, *runs.half_sold))
     assert min(runs.bids) >= 1
+
+
+@PURE
+@given(st.integers(0, 200_000), st.integers(0, STRETCH - 8), st.sampled_from([1, 2, 4, 8]), COUNTS)
+def test_bars_from_arrays_are_those_of_their_minutes(stretch: int, first: int, length: int, count: int) -> None:
+    made, per_run = shapes(stretch, count), count // 2 * 3
+    per_minute = RUNS * per_run
+    ones = [bar_of_runs(made.runs(first + i), RUNS, (9 + i) * per_minute, per_run) for i in range(8)]
+    parts = [made.cut(first, first + 3), made.cut(first + 3, first + 8)]
+    bars = bars_of_shapes(parts, length, 9 * per_minute, per_minute)
+    assert bars == [merge(ones[at : at + length]) for at in range(0, 8, length)]
+    assert {type(value) for value in bars[0]} == {int}
 
 
 @PURE
