@@ -124,6 +124,8 @@ class Supervisor(Actor):
                 self._totals[message.name] = message.totals
             case messages.Suspected():
                 self._suspected(message)
+            case messages.Hint():
+                self._tell(message.to, message)
             case messages.Command():
                 problem, actions = strategy.command(message.actor, message.action, now)
                 self._act(actions, now)
@@ -171,9 +173,7 @@ class Supervisor(Actor):
         )
 
     def _suspected(self, news: messages.Suspected) -> None:
-        auditor = self._addresses.get(AUDITOR)
-        if auditor is not None:
-            self.send(auditor, news)
+        self._tell(AUDITOR, news)
         now = now_ms(self._clock)
         span = "" if news.start_ms is None else f" between {news.start_ms} and {news.end_ms} ms"
         detail = news.detail + span

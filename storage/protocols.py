@@ -13,11 +13,12 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from data_manager.storage.ledger import BatchEntry, Counts, LedgerTotals
-from data_manager.storage.records import ALL_SYMBOLS, Candle, Depth, Record, Series, Symbol, Trade
+from data_manager.storage.records import ALL_SYMBOLS, Candle, Depth, Funding, Record, Series, Symbol, Trade
 
 R = TypeVar("R", bound=Record)
 
 COUNT_CAP = 10_000  # exact totals up to here; counting on costs more than it tells
+MERGE_ROWS = 1_000  # of one merge: SQLite's other writers wait no longer than that takes
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -64,6 +65,21 @@ class Written(msgspec.Struct, frozen=True):
     new_trades: int
 
 
+class Difference(msgspec.Struct, frozen=True):
+    """Two rows under one key that say different things; `offered` is the one that came later."""
+
+    stored: Record
+    offered: Record
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """What a merge did: rows that were new, rows that gave way to better ones, and what was not the same."""
+
+    inserted: int = 0
+    replaced: int = 0
+    differences: tuple[Difference, ...] = ()
+
+
 class Holding(msgspec.Struct, frozen=True):
     """What a store holds of one series."""
 
@@ -86,6 +102,17 @@ class MarketStore(Protocol):
         """Write all of it, or nothing; rows, quarantine and ledger stand or fall together.
 
         Raises RowRefused for a row the store can never take, StoreUnavailable when trying again may help.
+        """
+        ...
+
+    def merge(self, symbol: Symbol, rows: Sequence[Trade] | Sequence[Candle] | Sequence[Funding]) -> Merged:
+        """Bring rows of the exchange's REST side together with those stored, at most MERGE_ROWS of one type.
+
+        A row whose key is not there is inserted; one whose key is there replaces it where its rank is greater. Rows
+        under one key that say different things (storage/differing.py) are told, whichever of them stays, also when
+        another process writes at the same time: nothing is overwritten unseen. Outside the ledger, since nothing of
+        it came from the feed. A repetition changes nothing. Raises RowRefused, or StoreUnavailable when trying
+        again may help.
         """
         ...
 
@@ -199,7 +226,7 @@ class Lineage(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A backfill job; `status` is pending, running, completed or failed."""
+    """A backfill job; `status` is a JobStatus."""
 
     job_id: str
     symbol: str
@@ -216,6 +243,25 @@ class Job(msgspec.Struct, frozen=True):
     error_message: str | None = None
     started_ms: int | None = None
     completed_ms: int | None = None
+    reason: str = "user"  # a JobReason
+    checkpoint: str | None = None  # how far it has come, as backfill writes it; None: nothing is done yet
+
+
+class JobStatus(StrEnum):
+    """How far a job has come. The last two are ends."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class JobReason(StrEnum):
+    """Why there is a job."""
+
+    USER = "user"
+    GAP = "gap"
+    BOOTSTRAP = "bootstrap"
 
 
 class GapStatus(StrEnum):
@@ -257,6 +303,44 @@ class AuditLog(msgspec.Struct, frozen=True):
     severity: str
     details: str
     at_ms: int
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How good one dataset was at a time. What could not be measured is None, never 0."""
+
+    metric_id: str
+    dataset_id: str
+    symbol: str
+    timeframe: str | None
+    completeness: float | None  # percent
+    freshness_seconds: int | None
+    gaps_count: int | None
+    duplicates_count: int | None
+    consistency_score: float | None  # percent
+    quality_score: float | None  # percent
+    at_ms: int
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Two rows under one key that said different things, as JSON."""
+
+    conflict_id: str
+    dataset_id: str
+    symbol: str
+    row_key: str
+    stored_row: str
+    offered_row: str
+    source: str  # of the row that was offered: rest
+    at_ms: int
+
+
+class ExchangeState(msgspec.Struct, frozen=True):
+    """Something about the exchange that a restart must not forget."""
+
+    name: str
+    value: str
+    until_ms: int | None
+    updated_ms: int
 
 
 class Expiring(StrEnum):
@@ -319,8 +403,74 @@ class Catalog(Protocol):
         """The one with that id, by primary key."""
         ...
 
+    def jobs(
+        self,
+        *,
+        statuses: Sequence[str] = (),
+        symbol: str | None = None,
+        data_type: str | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        descending: bool = True,
+    ) -> tuple[list[Job], int]:
+        """Those that match, by when they were created (`from_ms <= created < to_ms`) and id, and how many in all."""
+        ...
+
     def save_gaps(self, gaps: Sequence[Gap]) -> None:
         """Insert them, or update those with the same id, whose `first_seen_ms` stays."""
+        ...
+
+    def see_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Insert them, or update times, cause, evidence and `last_seen_ms` of those with the same id.
+
+        Status and job of a gap that is there stay: while an audit looks, a job may have taken it up.
+        """
+        ...
+
+    def move_gap(
+        self,
+        gap_id: str,
+        to: GapStatus,
+        *,
+        only_from: Sequence[GapStatus],
+        at_ms: int,
+        job_id: str | None = None,
+        evidence: str | None = None,
+    ) -> bool:
+        """Give the gap another status if it has one of `only_from`, in one statement; False where it has none.
+
+        `job_id` and `evidence` are written where given; `closed_ms` becomes `at_ms` where `to` is an end, else None.
+        """
+        ...
+
+    def save_health(self, metrics: Sequence[Health]) -> None:
+        """Insert them, or update those with the same id."""
+        ...
+
+    def latest_health(self, symbol: str | None = None) -> list[Health]:
+        """The newest of each dataset, by dataset."""
+        ...
+
+    def health_history(self, dataset_id: str, limit: int = 100) -> list[Health]:
+        """The newest first."""
+        ...
+
+    def save_conflicts(self, conflicts: Sequence[Conflict]) -> None:
+        """Insert them, or update those with the same id: the same conflict twice is one row."""
+        ...
+
+    def conflicts(self, *, dataset_id: str | None = None, limit: int = 100) -> list[Conflict]:
+        """The newest first."""
+        ...
+
+    def save_exchange_state(self, state: ExchangeState) -> None:
+        """Insert it, or update the one with the same name."""
+        ...
+
+    def exchange_state(self, name: str) -> ExchangeState | None:
+        """The one with that name."""
         ...
 
     def gaps(

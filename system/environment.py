@@ -21,10 +21,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "not needed: keys are natural, so there are no duplicates to remove, and audits begin within seconds",
         "ENABLE_DUPLICATE_REMOVAL DUPLICATE_RESOLUTION_STRATEGY INITIAL_STARTUP_DELAY",
     ),
-    (
-        "not yet used: this version does not backfill",
-        "ENABLE_BACKFILLER BINANCE_API_BASE_URL ENABLE_AUTO_BACKFILL MIN_AUTO_BACKFILL_GAP MAX_AUTO_BACKFILL_JOBS",
-    ),
+    ("no other market than futures is ever asked: its rows are not what is missing", "BINANCE_API_BASE_URL"),
     ("not yet used: this version computes no analytics", "ENABLE_ANALYTICS ANALYTICS_INTERVAL"),
     (
         "not yet used: this version runs as one replica",

@@ -5,6 +5,8 @@ Market data never travels this way (README, Architecture). Everything here must 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from data_manager.system.metrics import Series, Totals
@@ -120,6 +122,51 @@ class Suspected(Message, frozen=True):
     detail: str
     start_ms: int | None = None
     end_ms: int | None = None
+
+
+# -- actor -> actor, through the supervisor -----------------------------------------------------------------
+
+
+class Hint(Message, frozen=True):
+    """Passed on by the supervisor to the actor named `to`, if it runs: look now, do not wait for your next round.
+
+    A hint that is lost costs time and nothing else: the catalog holds all that it tells.
+    """
+
+    to: ClassVar[str]
+
+
+class GapFound(Hint, frozen=True):
+    """An audit has saved open gaps of a symbol."""
+
+    to = "backfill"
+
+    symbol: str
+
+
+class JobRequested(Hint, frozen=True):
+    """A job was saved with status pending."""
+
+    to = "backfill"
+
+    job_id: str
+
+
+class RangeRepaired(Hint, frozen=True):
+    """A job has ended: what it fetched of that dataset is stored, with all that is derived from it."""
+
+    to = "auditor"
+
+    symbol: str
+    dataset_id: str
+    start_ms: int
+    end_ms: int
+
+
+class AuditRequested(Hint, frozen=True):
+    """Audit everything from its beginning, at once."""
+
+    to = "auditor"
 
 
 # -- anyone -> supervisor -----------------------------------------------------------------------------------

@@ -262,9 +262,17 @@ class Settings(BaseModel):
     gap_tolerance_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60
 
     # backfill
+    enable_backfiller: bool = True
+    enable_auto_backfill: bool = True  # jobs for the gaps that audits find
+    min_auto_backfill_gap: Annotated[int, Field(ge=0)] = 0  # seconds; a shorter gap waits for a user
+    max_auto_backfill_jobs: Annotated[int, Field(gt=0, le=100)] = 5  # at a time
+    history_bootstrap: bool = True  # fetch what analytics looks back for symbols that are new
     binance_fapi_base_url: BaseUrl = "https://fapi.binance.com"
     # weight a minute, of the 2,400 that the exchange allows an address; one request can weigh 20
     binance_rate_limit: Annotated[int, Field(ge=20, le=2400)] = 1200
+
+    # the feed
+    feed_enabled: bool = False  # publish the exchange's own live streams on nats_consumer_subject
 
     # HTTP
     enable_api: bool = True
