@@ -79,6 +79,15 @@ FAMILIES: dict[str, Family] = {
     "data_manager_audit_cycle_seconds": Family("gauge", "How long the last audit of everything took."),
     "data_manager_audit_gaps_detected_total": Family("counter", "Gaps found.", ("symbol", "timeframe")),
     "data_manager_open_gaps": Family("gauge", "Gaps of candles that are not closed.", ("symbol",)),
+    "data_manager_feed_messages_total": Family(
+        "counter", "Events that came from the exchange's streams, by their class.", ("class",)
+    ),
+    "data_manager_feed_reconnects_total": Family(
+        "counter", "Connections to the exchange's streams that replaced one, planned or after a break."
+    ),
+    "data_manager_feed_dropped_total": Family(
+        "counter", "Messages of the exchange's streams that were not published.", ("reason",)
+    ),
     "data_manager_published_total": Family("counter", "Events the simulated exchange published.", ("event_type",)),
 }
 

@@ -134,16 +134,20 @@ def check_database_url(text: str, schemes: tuple[str, ...]) -> str:
     return text
 
 
-def check_base_url(text: str) -> str:
-    """An HTTP address without path and credentials, without its final slash; raises ValueError with a sentence."""
+def check_base_url(text: str, plain: str = "http") -> str:
+    """An address without path and credentials, without its final slash; raises ValueError with a sentence.
+
+    `plain` is its scheme without TLS: `http` or `ws`.
+    """
     address = text.removesuffix("/")
     try:
         url = urlsplit(address)
-        good = url.scheme in ("http", "https") and url.hostname and url.port != 0 and "@" not in url.netloc
+        good = url.scheme in (plain, f"{plain}s") and url.hostname and url.port != 0 and "@" not in url.netloc
     except ValueError:  # the port is no number, or none of 0-65535
         good = False
     if not good or url.path or url.query or url.fragment or re.search(r"\s", address):
-        raise ValueError(f"{redact_url(text)!r} is no address of the exchange: write https://HOST or http://HOST:PORT")
+        forms = f"{plain}s://HOST or {plain}://HOST:PORT"
+        raise ValueError(f"{redact_url(text)!r} is no address of the exchange: write {forms}")
     return address
 
 
@@ -164,6 +168,7 @@ Days = Annotated[int, Field(gt=0, le=36_500)]
 Port = Annotated[int, Field(gt=0, le=65535)]
 MongoUrl = Annotated[str, AfterValidator(partial(check_database_url, schemes=MONGO_SCHEMES))]
 BaseUrl = Annotated[str, AfterValidator(check_base_url)]
+WebSocketUrl = Annotated[str, AfterValidator(partial(check_base_url, plain="ws"))]
 MysqlUrl = Annotated[str, AfterValidator(partial(check_database_url, schemes=MYSQL_SCHEMES))]
 
 
@@ -273,6 +278,7 @@ class Settings(BaseModel):
 
     # the feed
     feed_enabled: bool = False  # publish the exchange's own live streams on nats_consumer_subject
+    binance_ws_url: WebSocketUrl = "wss://fstream.binance.com"
 
     # HTTP
     enable_api: bool = True
@@ -321,6 +327,8 @@ class Settings(BaseModel):
             raise ValueError("NATS_CERT_FILE and NATS_KEY_FILE belong together: set both or neither")
         if self.exchange_outage_every_s and self.exchange_outage_s >= self.exchange_outage_every_s:
             raise ValueError("EXCHANGE_OUTAGE_S must be less than EXCHANGE_OUTAGE_EVERY_S, or the feed is never there")
+        if self.exchange_enabled and self.feed_enabled:
+            raise ValueError("FEED_ENABLED and EXCHANGE_ENABLED exclude each other: one store, one exchange")
         if self.disk_low_mb < self.disk_min_mb:
             raise ValueError("DISK_LOW_MB must not be less than DISK_MIN_MB")
         return self

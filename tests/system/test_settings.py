@@ -280,7 +280,22 @@ def test_other_addresses_of_the_exchange_are_refused(url: str):
     assert "is no address of the exchange: write https://HOST" in problem(binance_fapi_base_url=url)
 
 
-def test_an_address_of_the_exchange_takes_no_credentials_and_repeats_none():
-    sentence = problem(binance_fapi_base_url=f"https://me:{SECRET}@fapi.binance.com")
+@pytest.mark.parametrize("url", ["wss://fstream.binance.com", "ws://127.0.0.1:8080", "wss://fstream.binance.com/"])
+def test_its_streams_have_a_websocket_address(url: str):
+    assert Settings(binance_ws_url=url).binance_ws_url == url.removesuffix("/")
+
+
+@pytest.mark.parametrize("url", ["", "fstream.binance.com", "https://a", "wss://", "ws://a:x", "wss://a/market/stream"])
+def test_other_addresses_of_its_streams_are_refused(url: str):
+    assert "is no address of the exchange: write wss://HOST or ws://HOST:PORT" in problem(binance_ws_url=url)
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("binance_fapi_base_url", "https"), ("binance_ws_url", "wss")])
+def test_an_address_of_the_exchange_takes_no_credentials_and_repeats_none(name: str, scheme: str):
+    sentence = problem(**{name: f"{scheme}://me:{SECRET}@binance.com"})
     assert "is no address of the exchange" in sentence
     assert SECRET not in sentence
+
+
+def test_events_of_the_exchange_and_of_its_simulation_never_meet_in_one_store():
+    assert "FEED_ENABLED and EXCHANGE_ENABLED exclude each other" in problem(feed_enabled=True, exchange_enabled=True)
