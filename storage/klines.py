@@ -13,8 +13,8 @@ from data_manager.storage.database import TIMEOUT_S, Database
 from data_manager.storage.database_errors import mysql_code
 from data_manager.storage.klines_tables import LENGTHS, Bars, candle_of, find_bars
 from data_manager.storage.ledger import LedgerTotals
-from data_manager.storage.protocols import COUNT_CAP, Holding, MarketStore, Query, Write, Written
-from data_manager.storage.records import ALL_SYMBOLS, Candle, Depth, Record, Series, Source, Symbol, Trade
+from data_manager.storage.protocols import COUNT_CAP, Holding, MarketStore, Merged, Query, Write, Written
+from data_manager.storage.records import ALL_SYMBOLS, Candle, Depth, Funding, Record, Series, Source, Symbol, Trade
 from data_manager.system.clock import Clock, now_ms
 from data_manager.system.errors import StoreError
 
@@ -137,6 +137,10 @@ class CandlesElsewhere:
     def write(self, symbol: Symbol, write: Write) -> Written:
         """As the store."""
         return self._store.write(symbol, write)
+
+    def merge(self, symbol: Symbol, rows: Sequence[Trade] | Sequence[Candle] | Sequence[Funding]) -> Merged:
+        """As the store."""
+        return self._store.merge(symbol, rows)
 
     def seen_positions(self, symbol: Symbol, incarnation: int, positions: Iterable[int]) -> set[int]:
         """As the store."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from data_manager.storage.mongo.documents import DOCUMENTS, ROW_ERRORS, Row
@@ -22,14 +22,12 @@ class Group(NamedTuple):
 
 def grouped(symbol: Symbol, events: Sequence[Event]) -> dict[Group, list[Row]]:
     """The events' rows, each group in order. Raises RowRefused."""
-    groups: defaultdict[Group, list[Row]] = defaultdict(list)
-    for index, event in enumerate(events):
-        try:
-            group, row = _row(symbol, index, event.record, event.keep_first)
-        except ROW_ERRORS as error:
-            raise RowRefused(index, refusal(type(event.record), str(error))) from error
-        groups[group].append(row)
-    return groups
+    return _refusing(symbol, ((event.record, event.keep_first) for event in events))
+
+
+def offered(symbol: Symbol, records: Sequence[Record]) -> dict[Group, list[Row]]:
+    """The same for rows of a merge."""
+    return _refusing(symbol, ((record, False) for record in records))
 
 
 def uncounted(symbol: Symbol, records: Sequence[Record]) -> dict[Group, list[Row]]:
@@ -52,6 +50,17 @@ def not_an_event(symbol: Symbol, reason: str) -> StoreError:
 def refusal(record: type[Record], reason: str) -> str:
     """The sentence of a RowRefused."""
     return f"the store refuses a row of {record.dataset}: {reason}"
+
+
+def _refusing(symbol: Symbol, records: Iterable[tuple[Record, bool]]) -> dict[Group, list[Row]]:
+    groups: defaultdict[Group, list[Row]] = defaultdict(list)
+    for index, (record, keep_first) in enumerate(records):
+        try:
+            group, row = _row(symbol, index, record, keep_first)
+        except ROW_ERRORS as error:
+            raise RowRefused(index, refusal(type(record), str(error))) from error
+        groups[group].append(row)
+    return groups
 
 
 def _row(symbol: Symbol, index: int, record: Record, keep_first: bool) -> tuple[Group, Row]:

@@ -10,15 +10,27 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.database import Database
 
 from data_manager.storage.ledger import LedgerTotals
-from data_manager.storage.mongo import reading
+from data_manager.storage.merging import mergeable
+from data_manager.storage.mongo import merging, reading
 from data_manager.storage.mongo.connection import Connection
 from data_manager.storage.mongo.documents import DOCUMENTS, Document
 from data_manager.storage.mongo.ledger import STATES, Ledger
 from data_manager.storage.mongo.prepared import PreparedCollections
 from data_manager.storage.mongo.quarantine import QuarantineSpace
 from data_manager.storage.mongo.writing import SymbolWrite
-from data_manager.storage.protocols import COUNT_CAP, Holding, Query, Write, Written
-from data_manager.storage.records import ALL_SYMBOLS, Depth, Quarantined, Record, Series, Symbol, Trade, series_of
+from data_manager.storage.protocols import COUNT_CAP, Holding, Merged, Query, Write, Written
+from data_manager.storage.records import (
+    ALL_SYMBOLS,
+    Candle,
+    Depth,
+    Funding,
+    Quarantined,
+    Record,
+    Series,
+    Symbol,
+    Trade,
+    series_of,
+)
 from data_manager.storage.retention import Retention
 from data_manager.system.clock import Clock, now_ms
 from data_manager.system.errors import StoreError
@@ -66,6 +78,14 @@ class MongoMarketStore:
         """
         with self._symbol(symbol), self._connection.in_time():
             return SymbolWrite(self._collections, self._ledger, self._space, symbol, write).apply()
+
+    def merge(self, symbol: Symbol, rows: Sequence[Trade] | Sequence[Candle] | Sequence[Funding]) -> Merged:
+        """Bring rows of the exchange's REST side together with those stored; after an error the call may be repeated.
+
+        Raises RowRefused for a row the store can never take, StoreUnavailable when trying again may help.
+        """
+        with self._symbol(symbol), self._connection.in_time():
+            return merging.merge(self._collections, symbol, rows) if mergeable(rows) else Merged()
 
     def seen_positions(self, symbol: Symbol, incarnation: int, positions: Iterable[int]) -> set[int]:
         """Those of the feed positions that some kept batch brought before."""

@@ -32,25 +32,17 @@ from data_manager.storage.deciding import (
     greater,
 )
 from data_manager.storage.ledger import Counts
+from data_manager.storage.mongo.bulks import ATTEMPTS, outrun, refuse, refuse_unencodable
 from data_manager.storage.mongo.changes import Change, decide, same
-from data_manager.storage.mongo.documents import (
-    ROW_ERRORS,
-    Document,
-    Row,
-    collection_of,
-    require_encodable,
-)
-from data_manager.storage.mongo.errors import refusals
-from data_manager.storage.mongo.grouping import Group, grouped, not_an_event, refusal, uncounted
+from data_manager.storage.mongo.documents import ROW_ERRORS, Document, Row, collection_of
+from data_manager.storage.mongo.grouping import Group, grouped, not_an_event, uncounted
 from data_manager.storage.mongo.ledger import Ledger
 from data_manager.storage.mongo.open_bars import Bar, bar_of, closed_before, closes, remove_open_bars
 from data_manager.storage.mongo.prepared import PreparedCollections
 from data_manager.storage.mongo.quarantine import QuarantineSpace
 from data_manager.storage.protocols import Write, Written
 from data_manager.storage.records import Candle, OpenCandle, Quarantined, Symbol, Trade
-from data_manager.system.errors import RowRefused, StoreUnavailable
-
-ATTEMPTS = 10  # at a compare-and-set that other processes keep winning
+from data_manager.system.errors import RowRefused
 
 
 class SymbolWrite:
@@ -149,10 +141,10 @@ class SymbolWrite:
         try:
             collection.insert_many([row.document for row in rows], ordered=False)
         except BulkWriteError as error:
-            self._refuse(group, error, [row.number for row in rows])
+            refuse(self._collections.place, error, rows)
             return {rows[each["index"]].id for each in error.details["writeErrors"]}
         except ROW_ERRORS:
-            self._refuse_unencodable(rows)
+            refuse_unencodable(rows)
             raise
         return set()
 
@@ -215,39 +207,19 @@ class SymbolWrite:
                 return [outcomes[row.number] for row in rows]
             made = {change.row.id: change.row for change in changes}
             pending = [row for row in pending if row.id in made]
-        raise self._outrun(group)
-
-    def _outrun(self, group: Group) -> StoreUnavailable:
-        return StoreUnavailable(
-            f"other processes keep writing {self._name(group)} in {self._collections.place}: try again"
-        )
+        raise outrun(self._collections.place, self._name(group))
 
     def _change(self, group: Group, changes: Sequence[Change]) -> bool:
         """Make the changes; False when another process came before at one of them."""
         try:
             result = self._collection(group).bulk_write([change.operation for change in changes], ordered=False)
         except BulkWriteError as error:
-            self._refuse(group, error, [change.row.number for change in changes])
+            refuse(self._collections.place, error, [change.row for change in changes])
             return False
         except ROW_ERRORS:
-            self._refuse_unencodable([change.row for change in changes])
+            refuse_unencodable([change.row for change in changes])
             raise
         return result.inserted_count + result.matched_count == len(changes)
-
-    def _refuse(self, group: Group, error: BulkWriteError, indexes: Sequence[int]) -> None:
-        """Raise for whatever a bulk failed on, except keys that exist; `indexes` are those of its rows."""
-        refused = refusals(self._collections.place, error.details)
-        if refused:
-            first = min(refused)
-            raise RowRefused(indexes[first], refusal(group.record, refused[first])) from error
-
-    def _refuse_unencodable(self, rows: Iterable[Row]) -> None:
-        """Raise RowRefused for the first of the rows that no message can carry."""
-        for row in rows:
-            try:
-                require_encodable(row.document)
-            except ROW_ERRORS as error:
-                raise RowRefused(row.number, refusal(type(row.record), str(error))) from error
 
     def _collection(self, group: Group) -> Collection[Document]:
         return self._collections.rows(self._name(group), group.record, group.timeframe)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from data_manager.storage.ledger import LedgerTotals
-from data_manager.storage.protocols import COUNT_CAP, Holding, Query, Write, Written
-from data_manager.storage.records import ALL_SYMBOLS, Depth, Record, Series, Symbol, Trade
-from data_manager.storage.sqlite import expiring, ledger, reading, writing
+from data_manager.storage.merging import mergeable
+from data_manager.storage.protocols import COUNT_CAP, Holding, Merged, Query, Write, Written
+from data_manager.storage.records import ALL_SYMBOLS, Candle, Depth, Funding, Record, Series, Symbol, Trade
+from data_manager.storage.sqlite import expiring, ledger, merging, reading, writing
 from data_manager.storage.sqlite.errors import ROW_ERRORS
 from data_manager.storage.sqlite.files import SymbolFiles
 from data_manager.storage.sqlite.findings import findings
@@ -71,6 +72,31 @@ class SqliteMarketStore:
                 except ROW_ERRORS as refused:
                     return RowRefused(index, f"the store refuses a row of {event.record.dataset}: {refused}")
         return StoreError(f"the store refuses what was derived for {symbol}, not an event: {error}")
+
+    def merge(self, symbol: Symbol, rows: Sequence[Trade] | Sequence[Candle] | Sequence[Funding]) -> Merged:
+        """Bring rows of the exchange's REST side together with those stored, in one transaction or not at all.
+
+        Raises RowRefused for a row the store can never take, StoreUnavailable when trying again may help.
+        """
+        self._files.require_writable(symbol)
+        if not mergeable(rows):
+            return Merged()
+        try:
+            with self._files.writing(symbol) as connection:
+                self._disk.require_space()
+                return merging.merge(connection, rows)
+        except ROW_ERRORS as error:
+            raise self._merge_refusal(symbol, rows, error) from error
+
+    def _merge_refusal(self, symbol: Symbol, rows: Sequence[Record], error: Exception) -> StoreError:
+        """Which row was refused, found as for events."""
+        with self._files.writing(symbol, keep=False) as connection:
+            for index, row in enumerate(rows):
+                try:
+                    merging.merge(connection, [row])
+                except ROW_ERRORS as refused:
+                    return RowRefused(index, f"the store refuses a row of {row.dataset}: {refused}")
+        return StoreError(f"the store refuses rows of {symbol} together and none alone: {error}")
 
     def seen_positions(self, symbol: Symbol, incarnation: int, positions: Iterable[int]) -> set[int]:
         """Those of the feed positions that some kept batch brought before."""

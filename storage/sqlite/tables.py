@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, get_type_hints
 
 import msgspec
@@ -64,6 +65,7 @@ class Table(Generic[R]):
         # not OR IGNORE, which would also drop a row with a null in silence
         self.insert_new = f"INSERT INTO {self.name} VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
         self.replace = f"REPLACE INTO {self.name} VALUES ({marks})"  # noqa: S608
+        self._key = attrgetter(*self.key)  # a tuple, but for a single column
         self._encoded = self._indexes({Levels: _encode_levels})
         self._decoded = self._indexes({Levels: _levels_decoder.decode, bool: bool})
 
@@ -103,7 +105,8 @@ class Table(Generic[R]):
 
     def key_of(self, record: R) -> tuple[Any, ...]:
         """The values of the natural key."""
-        return tuple(getattr(record, column) for column in self.key)
+        values = self._key(record)
+        return values if len(self.key) > 1 else (values,)
 
 
 def quoted(columns: Iterable[str]) -> str:

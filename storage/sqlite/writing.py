@@ -57,7 +57,7 @@ def write_events(
         else:
             delta = _keep_greatest(connection, records)
         if record_type is Candle:
-            _remove_open_bars(connection, records)
+            remove_open_bars(connection, records)
         if record_type is Trade:
             new_trades += delta.stored
         outcomes[event_type] = outcomes.get(event_type, Counts()) + delta
@@ -100,7 +100,8 @@ def _is_closed(connection: sqlite3.Connection, bar: OpenCandle) -> bool:
     return connection.execute(closed, (bar.timeframe, bar.open_time, Source.TRADES)).fetchone() is not None
 
 
-def _remove_open_bars(connection: sqlite3.Connection, closed: Iterable[Record]) -> None:
+def remove_open_bars(connection: sqlite3.Connection, closed: Iterable[Record]) -> None:
+    """Take away the open bars that these closed ones end."""
     delete = "DELETE FROM open_candles WHERE timeframe = ? AND open_time <= ?"
     connection.executemany(delete, closed_through(closed).items())
 
