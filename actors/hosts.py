@@ -48,6 +48,28 @@ class Ingest(AsyncActor):
         return self.settings.ingest_memory_soft_mb
 
 
+class Audit(AsyncActor):
+    """What is missing, and the housekeeping of both stores."""
+
+    def make_worker(self, context: Context) -> Worker:
+        """See AsyncActor."""
+        import data_manager.storage.catalog  # noqa: F401  takes a second or more: before Ready, as in Http
+        from data_manager.actors.audit.worker import AuditWorker
+
+        return AuditWorker(context)
+
+
+class Feed(AsyncActor):
+    """The exchange's live streams."""
+
+    def make_worker(self, context: Context) -> Worker:
+        """See AsyncActor."""
+        from data_manager.actors.backfill.conf import exchange_conf
+        from data_manager.actors.feed.worker import FeedWorker
+
+        return FeedWorker(context, exchange_conf().streams)
+
+
 class Exchange(AsyncActor):
     """A simulated Binance."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from data_manager.actors.stores import open_catalog
 from data_manager.http.incidents import IncidentKeeper
 from data_manager.http.listen import bind
 from data_manager.http.store_thread import Access, Inline, StoreThread
@@ -18,7 +19,6 @@ from data_manager.storage.choice import (
     MONGO,
     MYSQL,
     SQLITE,
-    catalog_url,
     market_backend,
     mysql_target,
     open_market_store,
@@ -26,23 +26,21 @@ from data_manager.storage.choice import (
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import Clock
 from data_manager.system.errors import FeedError, StoreError
-from data_manager.system.messages import Command, CommandDone, IncidentNews, Message, Tree, TreeNews
+from data_manager.system.messages import Command, CommandDone, Hint, IncidentNews, Message, Tree, TreeNews
 from data_manager.system.settings import Settings
 from data_manager.system.worker import Context, Status
 
 if TYPE_CHECKING:
-    from data_manager.actors.housekeeping.housekeeping import Housekeeping
     from data_manager.http.ports import Services
 
 COMMAND_S = 5.0  # how long the supervisor may take to answer a command
 MAX_COMMANDS = 16  # under way at a time
-HOUSEKEEPING_S = 60.0  # for one call: a count or a sweep of a large symbol may take long
 READERS = 4  # threads that read pages from a database server
 LAST_FLUSH_S = 1.0  # for incidents that are still to be saved at the end
 
 
 class SupervisorLine:
-    """HTTP's door to the supervisor (http/ports.py, SystemPort): its newest tree, and commands to it."""
+    """HTTP's door to the supervisor (http/ports.py, SystemPort): its newest tree, commands and hints to it."""
 
     def __init__(self, context: Context) -> None:
         self._clock: Clock = context.clock
@@ -73,6 +71,10 @@ class SupervisorLine:
                 return await answer
         finally:
             del self._commands[request_id]
+
+    def tell(self, hint: Hint) -> None:
+        """Send a hint on its way."""
+        self._send(hint)
 
     def heard(self, tree: Tree) -> None:
         """A newer tree."""
@@ -141,8 +143,6 @@ class HttpWorker:
             cleanup.push_async_callback(store.close)
         keeping = asyncio.create_task(self._keeper.run())
         cleanup.push_async_callback(finish, self._keeper, keeping)
-        chores = asyncio.create_task(self._housekeeping(stores.housekeeping).run())
-        cleanup.push_async_callback(cancelled, chores)
         for app, listener in ((build_app(services), api), (build_metrics_app(services), metrics)):
             served = runner(app)
             await served.setup()
@@ -150,26 +150,19 @@ class HttpWorker:
             await web.SockSite(served, listener).start()
         self._status = Status("running")
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((stopped, keeping, chores), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((stopped, keeping), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-
-    def _housekeeping(self, market: StoreThread[MarketStore]) -> Housekeeping:
-        from data_manager.actors.housekeeping.housekeeping import Housekeeping
-
-        context = self._context
-        return Housekeeping(market, self._catalog, context.settings, context.clock, context.rng, context.metrics)
 
 
 class Markets(NamedTuple):
-    """The market store in its three uses: pages, what may take long, and what writes."""
+    """The market store in its two uses: pages, and what may take long."""
 
     pages: Access[MarketStore]
     survey: StoreThread[MarketStore]
-    housekeeping: StoreThread[MarketStore]
 
 
 def open_markets(context: Context) -> Markets:
-    """One store for all three where it is a server's client, which any number of threads may use; else three."""
+    """One store for both where it is a server's client, which any number of threads may use; else two."""
     settings, clock = context.settings, context.clock
 
     shared = open_market_store(settings, clock) if market_backend(settings) == MONGO else None
@@ -177,15 +170,8 @@ def open_markets(context: Context) -> Markets:
     def reader() -> MarketStore:
         return for_readers(shared or open_market_store(settings, clock, read_only=True), settings, clock)
 
-    def writer() -> MarketStore:
-        return shared or open_market_store(settings, clock)
-
     pages = Inline(reader()) if reads_inline(settings) else StoreThread("market store", reader, threads=READERS)
-    return Markets(
-        pages,
-        StoreThread("market store", reader),
-        StoreThread("housekeeping", writer, answer_s=HOUSEKEEPING_S),
-    )
+    return Markets(pages, StoreThread("market store", reader))
 
 
 def open_services(context: Context, markets: Markets, catalog: StoreThread[Catalog], line: SupervisorLine) -> Services:
@@ -203,14 +189,6 @@ def open_services(context: Context, markets: Markets, catalog: StoreThread[Catal
         catalog=catalog,
         system=line,
     )
-
-
-def open_catalog(context: Context) -> Catalog:
-    """The catalog of the settings; nothing is connected before its first call."""
-    from data_manager.storage.catalog import SqlCatalog
-
-    settings = context.settings
-    return SqlCatalog(catalog_url(settings), clock=context.clock, rng=context.rng, timeout_s=settings.store_timeout_s)
 
 
 def for_readers(store: MarketStore, settings: Settings, clock: Clock) -> MarketStore:

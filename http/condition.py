@@ -8,11 +8,13 @@ from data_manager.system.messages import ActorView, Tree
 
 HEALTHY, UNHEALTHY, NOT_CONFIGURED = "healthy", "unhealthy", "not_configured"
 
-ROUTER = "router"
-SINGLETONS = ("auditor", "analytics", ROUTER, "backfill")
+ROUTER, AUDITOR = "router", "auditor"
+SINGLETONS = (AUDITOR, "analytics", ROUTER, "backfill")
 INGEST_PREFIX = "ingest/"
 AT_WORK = ("running", "waiting")
 SET_ASIDE = ("parked", "paused")
+CATALOG = "catalog"  # what an actor waits for that has everything else
+SWITCHED_OFF = "audit=off"  # in the auditor's detail: it does the housekeeping only
 
 
 def is_ingest(view: ActorView) -> bool:
@@ -23,13 +25,13 @@ def is_ingest(view: ActorView) -> bool:
 def is_ready(tree: Tree | None) -> bool:
     """Whether every part has been ready once and the tree is not on its way down.
 
-    A symbol that is parked or paused holds nothing up, nor does a part that failed after it had been ready:
-    what is stored can still be served.
+    A symbol that is parked or paused holds nothing up, nor does a part that failed after it had been ready, nor one
+    that waits for the catalog alone: what is stored can still be served.
     """
     if tree is None or tree.draining:
         return False
     return all(
-        view.ever_running or (is_ingest(view) and view.state in SET_ASIDE)
+        view.ever_running or (is_ingest(view) and view.state in SET_ASIDE) or awaited(view) == [CATALOG]
         for view in tree.actors
         if view.essential or is_ingest(view)
     )
@@ -48,7 +50,7 @@ def components(
         "nats": health(nats_ok(actors.get(ROUTER))),
         "mysql": health(catalog_ok) if mysql else NOT_CONFIGURED,
         "mongodb": health(market_ok) if mongo else NOT_CONFIGURED,
-        "auditor": singletons["auditor"],
+        AUDITOR: singletons[AUDITOR],
         "analytics": singletons["analytics"],
         "market_store": health(market_ok),
         "catalog": health(catalog_ok),
@@ -67,6 +69,8 @@ def singleton(view: ActorView | None, *, known: bool) -> str:
     """One actor; what it may be waiting for has a component of its own."""
     if view is None:
         return NOT_CONFIGURED if known else UNHEALTHY
+    if SWITCHED_OFF in detail_parts(view):
+        return NOT_CONFIGURED
     return health(view.state in AT_WORK)
 
 
@@ -77,9 +81,19 @@ def ingest(views: list[ActorView], *, known: bool) -> str:
     return health(all(view.state in (*AT_WORK, *SET_ASIDE, "retired") for view in views))
 
 
+def at_work(tree: Tree | None, name: str) -> bool:
+    """Whether the actor of that name is there and does its work."""
+    return tree is not None and any(view.name == name and view.state in AT_WORK for view in tree.actors)
+
+
 def detail_parts(view: ActorView) -> list[str]:
     """An actor's detail is a list, e.g. `nats;delivery=core`."""
     return [part.strip() for part in view.detail.split(";")]
+
+
+def awaited(view: ActorView) -> list[str]:
+    """What a waiting actor waits for."""
+    return [part for part in detail_parts(view) if "=" not in part] if view.state == "waiting" else []
 
 
 def nats_ok(router: ActorView | None) -> bool:
@@ -128,6 +142,5 @@ def shortcomings(tree: Tree | None, market_problem: str | None, catalog_problem:
         elif view.state not in (*AT_WORK, "retired"):
             found.append(f"{view.name} is not at work ({view.state}).")
         elif view.state == "waiting" and not (view.name == ROUTER and not nats_ok(view)):
-            awaited = ", ".join(part for part in detail_parts(view) if "=" not in part)
-            found.append(f"{view.name} waits for {awaited}.")
+            found.append(f"{view.name} waits for {', '.join(awaited(view))}.")
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from data_manager.system.settings import Settings
 from data_manager.system.strategy import ChildSpec
 
-HTTP, INGEST, ROUTER, EXCHANGE = "http", "ingest/", "router", "exchange"
+HTTP, INGEST, ROUTER, AUDITOR, FEED, EXCHANGE = "http", "ingest/", "router", "auditor", "feed", "exchange"
 
 
 def specs_of(settings: Settings) -> tuple[ChildSpec, ...]:
@@ -24,8 +24,13 @@ def specs_of(settings: Settings) -> tuple[ChildSpec, ...]:
     specs = (*ingest, ChildSpec(name=ROUTER, actor="data_manager.actors.hosts.Router", stage=2))
     if settings.enable_api:
         specs = (ChildSpec(name=HTTP, actor="data_manager.actors.hosts.Http", stage=0), *specs)
+    consumers = tuple(spec.name for spec in specs)
+    # with ENABLE_AUDITOR=false too: it also does the housekeeping
+    specs = (*specs, ChildSpec(name=AUDITOR, actor="data_manager.actors.hosts.Audit", stage=3))
+    if settings.feed_enabled:
+        # not essential: without it history is still served. It needs nobody: what it publishes before waits in FEED
+        specs = (*specs, ChildSpec(name=FEED, actor="data_manager.actors.hosts.Feed", stage=9, essential=False))
     if settings.exchange_enabled:
-        consumers = tuple(spec.name for spec in specs)
         specs = (
             *specs,
             # last, and only once everybody listens: what is published before that nobody could store

@@ -1,11 +1,10 @@
-"""All chores together, as one task of the http actor: it has the catalog, and nothing to do most of the time."""
+"""All chores together, as one task of the auditor."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 
-from data_manager.actors.housekeeping.auditing import Auditor
 from data_manager.actors.housekeeping.cataloguing import Cataloguer
 from data_manager.actors.housekeeping.chores import Chore, keep
 from data_manager.actors.housekeeping.expiring import Sweeper
@@ -41,14 +40,11 @@ class Housekeeping:
     ) -> None:
         sweeper = Sweeper(market, catalog, settings, clock, metrics)
         watch = Watch(market, catalog, settings, clock, metrics)
-        auditor = Auditor(market, catalog, settings, clock, metrics)
         cataloguer = Cataloguer(market, catalog, market_backend(settings), clock)
         measure_s = settings.mongo_data_size_refresh_interval
         self._clock = clock
         self._rng = rng
-        audits = (Chore("audit", settings.audit_interval, auditor.audit),) if settings.enable_auditor else ()
         self._chores = (
-            *audits,
             Chore("market_retention", SWEEP_S, sweeper.market_rows),
             Chore("catalog_retention", SWEEP_S, sweeper.catalog_rows),
             Chore("market_space", measure_s, watch.space),

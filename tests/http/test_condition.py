@@ -40,6 +40,18 @@ def test_a_part_that_is_not_essential_does_not_hold_readiness_up() -> None:
     assert is_ready(tree(actor("http"), actor("exchange", "starting", essential=False)))
 
 
+def test_a_part_that_waits_for_the_catalog_alone_does_not_hold_readiness_up() -> None:
+    others = working_tree().actors
+    assert is_ready(tree(*others, actor("auditor", "waiting", "catalog;audit=off")))
+    assert not is_ready(tree(*others, actor("auditor", "waiting", "market_store;catalog")))
+    assert not is_ready(tree(*others, actor("auditor", "waiting", "start")))
+
+
+def test_an_auditor_that_only_keeps_house_is_not_configured() -> None:
+    assert all_components(actor("auditor", detail="audit=off"))["auditor"] == "not_configured"
+    assert all_components(actor("auditor", "waiting", "catalog"))["auditor"] == "healthy"
+
+
 def test_every_component_has_one_of_three_values() -> None:
     for known in (None, tree(), working_tree()):
         found = components(known, market_ok=True, catalog_ok=False)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.catalog import SqlCatalog
 from data_manager.storage.protocols import Catalog, Event, MarketStore, Query, Write
-from data_manager.storage.records import Record, Series, Symbol
+from data_manager.storage.records import ALL_SYMBOLS, Record, Series, Symbol
 from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.errors import StoreCorrupt, StoreUnavailable
 from data_manager.system.metrics import Metrics, series
@@ -30,10 +31,16 @@ class Market(SqliteMarketStore):
     """A market store with faults and figures set by hand."""
 
     away = False
+    unchecked = False  # its check says that it is away
     damaged: Symbol | None = None
     free: int | None = None
     found: tuple[str, ...] = ()
     expired: list[tuple[Series, int]]  # every call to `expire`
+
+    def check(self, symbol: Symbol = ALL_SYMBOLS) -> None:
+        if self.unchecked:
+            raise StoreUnavailable("away")
+        super().check(symbol)
 
     def symbols(self) -> list[Symbol]:
         if self.away:
@@ -67,6 +74,12 @@ class AwayCatalog(SqlCatalog):
     """A catalog that can be away."""
 
     away = False
+    unchecked = False
+
+    def check(self) -> None:
+        if self.unchecked:
+            raise StoreUnavailable("the catalog is away")
+        super().check()
 
     def incidents(self, limit: int = 100, open_only: bool = False):
         if self.away:
@@ -78,6 +91,7 @@ class Stores:
     """The stores, their threads, and what housekeeping is given beside them."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.clock = FixedClock(NOW)
         self.metrics = Metrics()
         self.market = Market(folder / "market", clock=self.clock)
@@ -93,6 +107,11 @@ class Stores:
 
     def rows(self, record: type[Record], symbol: Symbol = BTC) -> int:
         return self.tests.count(symbol, record, Query(), cap=10**6)
+
+    def delete_candle(self, open_time: int, timeframe: str = "1m", symbol: Symbol = BTC) -> None:
+        """As an accident would."""
+        with closing(sqlite3.connect(self.folder / "market" / f"{symbol}.sqlite3")) as file, file:
+            file.execute("DELETE FROM candles WHERE timeframe = ? AND open_time = ?", (timeframe, open_time))
 
     def counter(self, name: str, **labels: str) -> float:
         return self.metrics.totals().counters.get(series(f"data_manager_{name}", labels), 0)

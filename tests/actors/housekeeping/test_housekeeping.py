@@ -18,7 +18,6 @@ from tests.eventually import eventually
 from tests.storage.examples import trade
 
 CHORES = {
-    "audit",
     "market_retention",
     "catalog_retention",
     "market_space",

@@ -1,14 +1,15 @@
-"""The audit of candles: every series of every symbol, each in turns, its gaps kept in the catalog."""
+"""The audit of a symbol: each of its series in turns, its gaps kept in the catalog."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 from data_manager.actors.audit.candles import Audited, CandleAudit
 from data_manager.actors.audit.causes import explained
 from data_manager.actors.audit.gaps import audit_log, reconcile, stamp
-from data_manager.actors.housekeeping.chores import for_each
+from data_manager.actors.audit.grid import Range
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.protocols import Catalog, Gap, GapStatus, MarketStore
 from data_manager.storage.records import Candle, Symbol, series_of
@@ -40,21 +41,26 @@ class Auditor:
         self._metrics = metrics
         self._audit = CandleAudit(retention_of(settings), round(settings.gap_tolerance_seconds * 1000))
 
-    async def audit(self) -> None:
-        """Look at every symbol that holds data."""
-        began = self._clock.monotonic()
-        refused = await for_each(await self._market.call(lambda store: store.symbols()), self._audit_symbol)
-        self._metrics.set("data_manager_audit_cycle_seconds", self._clock.monotonic() - began)
-        if refused:
-            raise refused
+    async def symbols(self) -> Sequence[Symbol]:
+        """Every symbol that holds data."""
+        return await self._market.call(lambda store: store.symbols())
 
-    async def _audit_symbol(self, symbol: Symbol) -> None:
+    def forget(self) -> None:
+        """Take nothing for whole any more: the next look at each series begins at its beginning."""
+        self._audit.forget()
+
+    async def look(self, symbol: Symbol) -> None:
+        """Look at what may have changed since the last look."""
         lasting = 0
         for series in series_of(symbol):
             if series.record is Candle:
                 audited = await self._market.call(partial(self._audit.look, series, now_ms(self._clock)))
                 lasting += await self._catalog.call(partial(self._settle, audited))
         self._metrics.set("data_manager_open_gaps", lasting, symbol=symbol)
+
+    async def look_again(self, symbol: Symbol, dataset_id: str, repaired: Range) -> None:
+        """Look at what a job has repaired."""
+        await self.look(symbol)
 
     def _settle(self, audited: Audited, catalog: Catalog) -> int:
         """Save what is new and what has changed; how many gaps of the series last."""

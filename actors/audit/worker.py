@@ -1,0 +1,93 @@
+"""The worker that proves what is there: it audits, keeps gaps in the catalog, and does the housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+
+from data_manager.actors.audit.auditor import Auditor
+from data_manager.actors.audit.grid import Range
+from data_manager.actors.audit.presence import Presence
+from data_manager.actors.audit.rounds import Rounds
+from data_manager.actors.housekeeping.housekeeping import Housekeeping
+from data_manager.actors.stores import open_catalog
+from data_manager.http.store_thread import StoreThread
+from data_manager.storage.choice import open_market_store
+from data_manager.storage.protocols import Catalog, MarketStore
+from data_manager.storage.records import Symbol
+from data_manager.system.messages import AuditRequested, Message, RangeRepaired, Suspected
+from data_manager.system.worker import Context, Status
+
+ANSWER_S = 60.0  # for one call: a count or a sweep of a large symbol may take long
+OFF = "audit=off"  # in the status where ENABLE_AUDITOR=false: only the housekeeping is done
+
+
+class AuditWorker:
+    """Audits on a schedule and at once where it is told to; keeps both stores in order whether it audits or not."""
+
+    def __init__(self, context: Context) -> None:
+        settings, clock, rng, metrics = context.settings, context.clock, context.rng, context.metrics
+        self._name = context.name
+        self._market: StoreThread[MarketStore] = StoreThread(
+            "market store", lambda: open_market_store(settings, clock), answer_s=ANSWER_S
+        )
+        self._catalog: StoreThread[Catalog] = StoreThread("catalog", lambda: open_catalog(context))
+        stores = self._market, self._catalog
+        self._presence = Presence(
+            {"market_store": self._market, "catalog": self._catalog}, "" if settings.enable_auditor else OFF
+        )
+        self._housekeeping = Housekeeping(*stores, settings, clock, rng, metrics)
+        self._rounds: Rounds | None = None
+        if settings.enable_auditor:
+            auditor = Auditor(*stores, settings, clock, metrics)
+            self._rounds = Rounds(auditor, settings.audit_interval, clock, rng, metrics)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; see Worker. A call to a store that is under way then ends by itself."""
+        async with AsyncExitStack() as cleanup:
+            for store in (self._market, self._catalog):
+                cleanup.push_async_callback(store.close)
+            rounds = [self._rounds.run()] if self._rounds else []
+            await until(stop, self._presence.run(), self._housekeeping.run(), *rounds)
+
+    def status(self) -> Status:
+        """`waiting` for a store that is away."""
+        return self._presence.status()
+
+    def busy_since(self) -> float | None:
+        """Calls to the stores have their own time limits; the loop's ticks tell whether it turns."""
+        return None
+
+    def receive(self, message: Message) -> None:
+        """What others suspect, have repaired or want to be audited."""
+        match message:
+            case Suspected() | RangeRepaired() | AuditRequested():
+                if self._rounds is not None:
+                    self._hint(self._rounds, message)
+            case _:
+                raise TypeError(f"{self._name} does not understand {type(message).__name__}")
+
+    def _hint(self, rounds: Rounds, message: Suspected | RangeRepaired | AuditRequested) -> None:
+        match message:
+            case Suspected(symbol=symbol):
+                rounds.suspected(Symbol(symbol))
+            case RangeRepaired(symbol=symbol, dataset_id=dataset_id, start_ms=start_ms, end_ms=end_ms):
+                rounds.repaired(Symbol(symbol), dataset_id, Range(start_ms, end_ms))
+            case AuditRequested():
+                rounds.everything()
+
+
+async def until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:
+    """Do all of it until `stop` is set or one of them ends, and cancel the others; raises what ended one early."""
+    stopped = asyncio.create_task(stop.wait())
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended = [task for task in tasks if task.done()]
+        for task in (stopped, *tasks):
+            task.cancel()
+        await asyncio.gather(stopped, *tasks, return_exceptions=True)
+    for task in ended:
+        task.result()
