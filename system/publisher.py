@@ -1,4 +1,4 @@
-"""Publishing raw events on the feed's subject: for the replay command and the simulated exchange."""
+"""Publishing raw events on the feed's subject: for the feed, the replay command and the simulated exchange."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from nats.js.errors import ServiceUnavailableError
 
 from data_manager.system.acked import Accepted, AckedPublisher, Outcome
 from data_manager.system.clock import Clock, SystemClock
-from data_manager.system.connection import within
+from data_manager.system.connection import sleep_unless, within
 from data_manager.system.errors import FeedError
 from data_manager.system.logs import log
-from data_manager.system.streams import capturing_stream
+from data_manager.system.settings import Delivery, Settings
+from data_manager.system.streams import capturing_stream, ensure_feed, resolve_delivery
 
 WINDOW = 512  # unacknowledged publishes
 PROBE_EVERY_S = 1.0  # core: how often one event asks whether anybody listens
 ASK_S = 2.0
+RETRY_S = 0.5  # after the server did not answer while a publisher was being opened
 WAIT_S = 0.05
 
 
@@ -131,3 +133,20 @@ class FeedPublisher:
         elif answer.headers.get("Status") == "503" and not self._unheard:
             self._unheard = True
             log("nobody_listens", logging.WARNING, subject=self._subject)
+
+
+async def open_feed(publisher: FeedPublisher, client: Client, settings: Settings, stop: asyncio.Event) -> bool:
+    """Make sure that the feed is captured where the server can, and open the publisher; False when stopped first."""
+    said: str | None = None
+    while not stop.is_set():
+        try:
+            if await resolve_delivery(client, settings) is Delivery.JETSTREAM:
+                await ensure_feed(client.jetstream(), settings)  # what is published before the router is up waits there
+            await publisher.open()
+            return True
+        except FeedError as error:
+            if said != str(error):
+                said = str(error)
+                log("publisher_waiting", logging.WARNING, reason=said)
+            await sleep_unless(stop, RETRY_S)
+    return False

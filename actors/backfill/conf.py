@@ -30,17 +30,23 @@ class Routes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StreamClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Streams that may share a connection: its path, and the types as stream names end."""
+    """Streams that may share a connection: its path, and the names without their symbols."""
 
     path: str
-    types: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 class Streams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The exchange's WebSocket: where, and after how long a connection is made anew."""
+    """The exchange's WebSocket: which streams, and how long a connection is good for.
 
-    url: str
-    reconnect_hours: Positive
+    The name `depth` stands for `partial_depth` or `diff_depth`.
+    """
+
+    reconnect_hours: Annotated[float, msgspec.Meta(gt=0)]
+    silence_seconds: Annotated[float, msgspec.Meta(gt=0)]
+    max_names: Positive
+    partial_depth: str
+    diff_depth: str
     public: StreamClass
     market: StreamClass
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from data_manager.actors.exchange import wire
 from data_manager.actors.exchange.schedule import Schedule, event_time
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from data_manager.actors.feed.envelope import timestamp
 
 
 class Due(NamedTuple):
@@ -34,8 +32,3 @@ class Feed:
             Due(event_time(event), str(event["e"]), wire.envelope(event, stamp, self._rng))
             for event in self._schedule.due(start_ms, end_ms)
         ]
-
-
-def timestamp(now_us: int) -> str:
-    """Microseconds since 1970 as the envelope writes time: ISO-8601 with `Z`, no decimals when they are 0."""
-    return (_EPOCH + timedelta(microseconds=now_us)).isoformat().removesuffix("+00:00") + "Z"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from uuid import UUID
 
 import orjson
 
@@ -15,6 +14,7 @@ from data_manager.actors.exchange.bars import Order, SimBar, SimTrade
 from data_manager.actors.exchange.instruments import Instrument, decimal_text
 from data_manager.actors.exchange.market import Ticker
 from data_manager.actors.exchange.quotes import RATE_SCALE, Book, Mark
+from data_manager.actors.feed.envelope import envelope as enveloped
 
 Event = dict[str, object]
 
@@ -34,16 +34,8 @@ _PERCENT_SCALE = 3
 
 def envelope(event: Mapping[str, object], timestamp: str, rng: random.Random) -> bytes:
     """One message of the feed: compact JSON with the contract's keys in the contract's order."""
-    return orjson.dumps(
-        {
-            "stream": f"{str(event['s']).lower()}@{STREAMS[str(event['e'])]}",
-            "data": event,
-            "timestamp": timestamp,
-            "message_id": str(UUID(int=rng.getrandbits(128), version=4)),
-            "source": "binance-websocket",
-            "version": "1.0",
-        }
-    )
+    stream = f"{str(event['s']).lower()}@{STREAMS[str(event['e'])]}"
+    return enveloped(stream, orjson.dumps(event), timestamp, rng)
 
 
 def trade_event(listed: Instrument, event_ms: int, trade: SimTrade) -> Event:

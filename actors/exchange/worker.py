@@ -16,17 +16,13 @@ from data_manager.actors.exchange.schedule import DEFAULT_TYPES, Cadence, Schedu
 from data_manager.actors.exchange.silence import Outages, Silences
 from data_manager.system.clock import now_ms
 from data_manager.system.connection import Connection, sleep_unless
-from data_manager.system.errors import FeedError
 from data_manager.system.logs import log
 from data_manager.system.messages import Message
-from data_manager.system.publisher import FeedPublisher
-from data_manager.system.settings import Delivery
-from data_manager.system.streams import ensure_feed, resolve_delivery
+from data_manager.system.publisher import FeedPublisher, open_feed
 from data_manager.system.worker import Context, Status
 
 TICK_S = 0.05
 MAX_BEHIND_MS = 2000  # what is due for longer is not published any more
-RETRY_S = 0.5  # after NATS did not answer while the publisher was being set up
 FINISH_S = 5.0  # for the publishing in hand once we are to stop, and again for the acknowledgements
 
 
@@ -99,24 +95,14 @@ class ExchangeWorker:
 
     async def _set_up(self, publisher: FeedPublisher, stop: asyncio.Event) -> bool:
         """Make sure that the feed is captured, and compute the past day; False when stopped meanwhile."""
-        while not stop.is_set():
-            try:
-                await self._open(publisher)
-                break
-            except FeedError as error:
-                log("exchange_waiting", logging.WARNING, reason=str(error))
-                await sleep_unless(stop, RETRY_S)
+        client, settings = self._connection.client, self._context.settings
+        if not await open_feed(publisher, client, settings, stop):
+            return False
         for _ in self._schedule.warm_up(now_ms(self._context.clock)):
             await asyncio.sleep(0)
             if stop.is_set():
                 break
         return not stop.is_set()
-
-    async def _open(self, publisher: FeedPublisher) -> None:
-        client, settings = self._connection.client, self._context.settings
-        if await resolve_delivery(client, settings) is Delivery.JETSTREAM:
-            await ensure_feed(client.jetstream(), settings)  # else what we publish before the router is up is lost
-        await publisher.open()
 
     async def _publish_until(self, stop: asyncio.Event, publisher: FeedPublisher) -> None:
         """Publish until `stop`; give up what then takes longer than FINISH_S, for NATS may be away."""

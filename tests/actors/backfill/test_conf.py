@@ -21,9 +21,9 @@ def test_every_timeframe_has_a_bootstrap():
     assert exchange_conf().bootstrap.keys() == TIMEFRAMES.keys()
 
 
-def test_a_type_of_stream_belongs_to_one_class_and_each_class_has_a_path():
+def test_a_stream_belongs_to_one_class_and_each_class_has_a_path():
     streams = exchange_conf().streams
-    assert not set(streams.public.types) & set(streams.market.types)
+    assert not set(streams.public.names) & set(streams.market.names)
     assert streams.public.path != streams.market.path
     assert streams.reconnect_hours < 24
 

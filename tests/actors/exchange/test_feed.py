@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from data_manager.actors.exchange.feed import Due, Feed, timestamp
+from data_manager.actors.exchange.feed import Due, Feed
 from data_manager.actors.exchange.market import Market
 from data_manager.actors.exchange.schedule import DEFAULT_TYPES, EVENT_DELAY_MS, Cadence, Schedule
 from data_manager.actors.exchange.silence import Silences
@@ -96,11 +96,6 @@ def test_messages_are_compact_utf8_json_with_fresh_uuid4s() -> None:
     assert all(b": " not in due.payload and b", " not in due.payload for due in dues)
     assert all("币安人生usdt@" in due.payload.decode() for due in dues)
     assert all(b'"timestamp":"2025-10-20T00:00:00.131245Z"' in due.payload for due in dues)
-
-
-def test_the_timestamp_has_no_decimals_when_there_are_none() -> None:
-    assert timestamp(NOW * 1000) == "2025-10-20T00:00:00Z"
-    assert timestamp(NOW * 1000 + 500_000) == "2025-10-20T00:00:00.500000Z"
 
 
 def test_prices_and_quantities_are_plain_decimals_on_tick_and_lot(bitcoin: list[Due]) -> None:

@@ -1,0 +1,1 @@
+"""The live feed: the exchange's own streams, published where every other publisher's events go."""
