@@ -59,6 +59,17 @@ class Audit(AsyncActor):
         return AuditWorker(context)
 
 
+class Backfill(AsyncActor):
+    """What is missing, fetched from the exchange."""
+
+    def make_worker(self, context: Context) -> Worker:
+        """See AsyncActor."""
+        import data_manager.storage.catalog  # noqa: F401  as in Audit
+        from data_manager.actors.backfill.worker import BackfillWorker
+
+        return BackfillWorker(context)
+
+
 class Feed(AsyncActor):
     """The exchange's live streams."""
 

@@ -88,6 +88,18 @@ FAMILIES: dict[str, Family] = {
     "data_manager_feed_dropped_total": Family(
         "counter", "Messages of the exchange's streams that were not published.", ("reason",)
     ),
+    "data_manager_auto_backfill_triggered_total": Family(
+        "counter", "Jobs made of gaps.", ("symbol", "timeframe", "reason")
+    ),
+    "data_manager_backfill_jobs": Family("gauge", "Backfill jobs that have not ended.", ("status",)),
+    "data_manager_backfill_rows_total": Family(
+        "counter", "Rows fetched that were new, or better than what was stored.", ("data_type",)
+    ),
+    "data_manager_backfill_conflicts_total": Family(
+        "counter", "Rows fetched that contradict what was stored.", ("symbol",)
+    ),
+    "data_manager_backfill_weight_used": Family("gauge", "Request weight spent in the last minute."),
+    "data_manager_exchange_clock_skew_ms": Family("gauge", "How far the exchange's clock is ahead of this host's."),
     "data_manager_published_total": Family("counter", "Events the simulated exchange published.", ("event_type",)),
 }
 

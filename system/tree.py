@@ -5,7 +5,8 @@ from __future__ import annotations
 from data_manager.system.settings import Settings
 from data_manager.system.strategy import ChildSpec
 
-HTTP, INGEST, ROUTER, AUDITOR, FEED, EXCHANGE = "http", "ingest/", "router", "auditor", "feed", "exchange"
+HTTP, INGEST, ROUTER, AUDITOR, BACKFILL = "http", "ingest/", "router", "auditor", "backfill"
+FEED, EXCHANGE = "feed", "exchange"
 
 
 def specs_of(settings: Settings) -> tuple[ChildSpec, ...]:
@@ -27,6 +28,8 @@ def specs_of(settings: Settings) -> tuple[ChildSpec, ...]:
     consumers = tuple(spec.name for spec in specs)
     # with ENABLE_AUDITOR=false too: it also does the housekeeping
     specs = (*specs, ChildSpec(name=AUDITOR, actor="data_manager.actors.hosts.Audit", stage=3))
+    if settings.enable_backfiller:
+        specs = (*specs, ChildSpec(name=BACKFILL, actor="data_manager.actors.hosts.Backfill", stage=4))
     if settings.feed_enabled:
         # not essential: without it history is still served. It needs nobody: what it publishes before waits in FEED
         specs = (*specs, ChildSpec(name=FEED, actor="data_manager.actors.hosts.Feed", stage=9, essential=False))

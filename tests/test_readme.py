@@ -196,12 +196,15 @@ def test_what_the_readme_asks_a_running_demo_is_answered(demo: Command, line: st
 # -- in production ------------------------------------------------------------------------------------------
 
 
+QUIET = {"API_PORT": "0", "METRICS_PORT": "0", "ENABLE_BACKFILLER": "false"}  # the real exchange is asked nothing
+
+
 class Typed(Command):
     """A line of the README that runs until it is stopped."""
 
     def __init__(self, folder: Path, line: str, **settings: str) -> None:
         super().__init__(folder, line, **settings)
-        self._environment = clean_environment() | {"API_PORT": "0", "METRICS_PORT": "0", **settings}
+        self._environment = clean_environment() | QUIET | settings
 
     def program(self) -> list[str]:
         return ["sh", "-c", f"exec env {self.arguments[0]}"]

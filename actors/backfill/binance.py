@@ -68,7 +68,7 @@ class Binance:
         timeout_s: float = TIMEOUT_S,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._base_url = base_url
+        self.base_url = base_url  # a simulated exchange that is restarted has another
         self._routes = conf.routes
         self._budget = budget
         self._clock = clock
@@ -174,13 +174,13 @@ class Binance:
     async def _send(self, route: Route, params: Mapping[str, str]) -> bytes:
         try:
             # A redirect would lead to another host.
-            async with self._session.get(self._base_url + route.path, params=params, allow_redirects=False) as response:
+            async with self._session.get(self.base_url + route.path, params=params, allow_redirects=False) as response:
                 self._learn(response.headers)
                 body = await _bounded(response, route)
         except (aiohttp.ClientError, TimeoutError) as error:
             what = str(error) or type(error).__name__
             raise ExchangeUnavailable(
-                f"No whole answer came from {self._base_url}{route.path}: {what}; it is asked again."
+                f"No whole answer came from {self.base_url}{route.path}: {what}; it is asked again."
             ) from error
         if response.status != 200:
             raise self._failure(route, response, body)

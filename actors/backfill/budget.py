@@ -120,6 +120,11 @@ class Budget:
         return self._closed()
 
     @property
+    def closed_s(self) -> float:
+        """Seconds until requests are allowed again; 0 where they are."""
+        return max(0.0, self._closed_until - self._clock.monotonic())
+
+    @property
     def used(self) -> int:
         """Weight spent in the last minute."""
         self._weight.wait_s(0, self._clock.monotonic())

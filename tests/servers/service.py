@@ -72,6 +72,7 @@ class RunningService:
             "API_PORT": "0",
             "METRICS_PORT": "0",
             "API_TOKEN": TOKEN,
+            "ENABLE_BACKFILLER": "false",  # no test asks the real exchange anything; those of backfill turn it on
             "TEST_ACTORS": json.dumps(actors or {}),
             **{name.upper(): value for name, value in settings.items()},
         }

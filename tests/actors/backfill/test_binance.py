@@ -228,7 +228,7 @@ def test_an_answer_that_does_not_come_is_given_up():
 
 def test_a_host_that_refuses_connections_is_unavailable():
     async def work(server: ExchangeServer, client: Client, budget: Budget) -> None:
-        client._base_url = "http://127.0.0.1:1"
+        client.base_url = "http://127.0.0.1:1"
         with pytest.raises(ExchangeUnavailable, match="No whole answer came from"):
             await client.exchange_info()
 

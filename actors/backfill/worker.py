@@ -1,0 +1,172 @@
+"""The worker that fetches what is missing: it turns gaps into jobs, and works on them and on those of users."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+
+from data_manager.actors.backfill.auto import put_right, take_up
+from data_manager.actors.backfill.binance import Binance
+from data_manager.actors.backfill.budget import Budget, Sleep
+from data_manager.actors.backfill.conf import exchange_conf
+from data_manager.actors.backfill.desk import Desk
+from data_manager.actors.backfill.door import Door, load_state
+from data_manager.actors.backfill.history import History
+from data_manager.actors.backfill.patience import CATALOG, EXCHANGE, Away, Stores
+from data_manager.actors.backfill.plan import bootstrap
+from data_manager.actors.backfill.runner import Runner
+from data_manager.actors.backfill.settling import Settler
+from data_manager.actors.stores import open_catalog
+from data_manager.http.store_thread import StoreThread
+from data_manager.storage.choice import SQLITE, market_backend, open_market_store
+from data_manager.storage.protocols import Catalog, MarketStore
+from data_manager.storage.records import Symbol
+from data_manager.system.clock import now_ms
+from data_manager.system.logs import log
+from data_manager.system.messages import GapFound, JobRequested, Message
+from data_manager.system.worker import Context, Status
+
+JOBS_POLL_S = 1.0  # how long a job waits to be taken up, when its hint was lost
+GAPS_POLL_S = 10.0  # how long an open gap waits for a job likewise
+HISTORY_POLL_S = 60.0
+
+
+class BackfillWorker:
+    """One of it works at a time: all requests to the exchange are taken from its budget.
+
+    `sleep` is how it waits for anything but its stores.
+    """
+
+    def __init__(self, context: Context, *, sleep: Sleep = asyncio.sleep) -> None:
+        settings, clock = context.settings, context.clock
+        self._context = context
+        self._sleep = sleep
+        self._conf = exchange_conf()
+        self._away = Away()
+        self._market: StoreThread[MarketStore] = StoreThread("market store", lambda: open_market_store(settings, clock))
+        self._catalog: StoreThread[Catalog] = StoreThread("catalog", lambda: open_catalog(context))
+        self._stores = Stores(
+            self._market,
+            self._catalog,
+            self._away,
+            clock,
+            context.rng,
+            one_writer=market_backend(settings) == SQLITE,
+            sleep=sleep,
+        )
+        works = bootstrap([Symbol(symbol) for symbol in settings.supported_pairs], self._conf.bootstrap, now_ms(clock))
+        self._history = History(works if settings.history_bootstrap else [])
+        self._wake = asyncio.Event()
+        self._began = False
+        self._was_running = False
+        self._gaps_due = self._history_due = clock.monotonic()
+        self._is_first = True
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`. What is in hand is dropped then: a job goes on at its checkpoint at the next start."""
+        async with AsyncExitStack() as cleanup:
+            for store in (self._market, self._catalog):
+                cleanup.push_async_callback(store.close)
+            working = asyncio.create_task(self._work())
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+
+    def status(self) -> Status:
+        """`waiting` for a store or the exchange.
+
+        At first it runs, even where the exchange cannot be reached: that is no reason for a service not to be ready.
+        """
+        part = self._away.part if self._began else CATALOG
+        if not part or (part == EXCHANGE and not self._was_running):
+            self._was_running = True
+            return Status("running")
+        return Status("waiting", part)
+
+    def busy_since(self) -> float | None:
+        """The start of the oldest call that a store has in hand; requests have time limits of their own."""
+        return self._stores.busy_since()
+
+    def receive(self, message: Message) -> None:
+        """Hints: there is a new job, or there are new gaps."""
+        match message:
+            case JobRequested():
+                self._wake.set()
+            case GapFound():
+                self._gaps_due = self._context.clock.monotonic()
+                self._wake.set()
+            case _:
+                raise TypeError(f"{self._context.name} does not understand {type(message).__name__}")
+
+    async def _work(self) -> None:
+        context, settings = self._context, self._context.settings
+        state = await self._stores.catalog(load_state)
+        budget = Budget(self._conf, settings.binance_rate_limit, context.clock, state, self._sleep)
+        async with Binance(
+            settings.binance_fapi_base_url, self._conf, budget, context.clock, context.rng, sleep=self._sleep
+        ) as exchange:
+            door = Door(
+                exchange,
+                budget,
+                self._stores,
+                self._away,
+                context.clock,
+                simulated=settings.exchange_file if settings.exchange_enabled else None,
+                sleep=self._sleep,
+            )
+            desk = self._desk(door, budget)
+            self._began = True
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await self._make_jobs(desk)
+                    await desk.take_up(group)
+                    await self._woken()
+
+    def _desk(self, door: Door, budget: Budget) -> Desk:
+        context, routes = self._context, self._conf.routes
+        clock, metrics, stores = context.clock, context.metrics, self._stores
+        settler = Settler(stores, clock, metrics)
+        runner = Runner(
+            door, budget, stores, settler, self._away, routes, clock, context.rng, metrics, sleep=self._sleep
+        )
+        most = context.settings.max_auto_backfill_jobs
+        return Desk(runner, settler, stores, routes, most, clock, metrics, context.send, self._wake)
+
+    async def _make_jobs(self, desk: Desk) -> None:
+        """Of gaps, and of history that is not there yet, where it is time for that."""
+        clock = self._context.clock
+        if clock.monotonic() >= self._gaps_due:
+            self._gaps_due = clock.monotonic() + GAPS_POLL_S
+            whole = await self._stores.catalog(lambda catalog: put_right(catalog, now_ms(clock)))
+            if self._is_first:
+                desk.repaired(whole)
+                self._is_first = False
+            if self._context.settings.enable_auto_backfill:
+                await self._repair_gaps()
+        if not self._history.is_there and clock.monotonic() >= self._history_due:
+            self._history_due = clock.monotonic() + HISTORY_POLL_S
+            if made := await self._stores.catalog(lambda catalog: self._history.make(catalog, now_ms(clock))):
+                log("history_requested", jobs=made)
+
+    async def _repair_gaps(self) -> None:
+        settings, now = self._context.settings, now_ms(self._context.clock)
+        most, least_ms = settings.max_auto_backfill_jobs, settings.min_auto_backfill_gap * 1000
+        jobs = await self._stores.catalog(
+            partial(take_up, most=most, least_ms=least_ms, now_ms=now, rng=self._context.rng)
+        )
+        for job in jobs:
+            self._context.metrics.inc(
+                "data_manager_auto_backfill_triggered_total",
+                symbol=job.symbol,
+                timeframe=job.timeframe or "",
+                reason=job.reason,
+            )
+
+    async def _woken(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), JOBS_POLL_S)
+        self._wake.clear()
