@@ -12,6 +12,7 @@ import typer
 
 from data_manager.system.commands.config import config
 from data_manager.system.commands.demo import demo
+from data_manager.system.commands.feed import feed
 from data_manager.system.commands.migrate import migrate
 from data_manager.system.commands.replay import replay
 from data_manager.system.commands.run import run
@@ -33,6 +34,7 @@ app.command()(demo)
 app.command()(run)
 app.command()(config)
 app.command()(migrate)
+app.command()(feed)
 app.command()(replay)
 app.add_typer(store, name="store")
 app.command()(version)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from data_manager.system.commands.options import (
@@ -18,6 +20,7 @@ from data_manager.system.commands.options import (
 
 
 def run(
+    feed: Annotated[bool, typer.Option("--feed", help="Publish the exchange's live streams, too.")] = False,
     config_file: ConfigFile = None,
     assign: Assign = None,
     api_port: ApiPort = None,
@@ -44,6 +47,7 @@ def run(
         data_dir=data_dir,
         nats_url=nats,
         log_level=log_level,
+        feed_enabled="true" if feed else None,
     )
     configure("main", loaded.settings.log_level)
     loaded.report()
