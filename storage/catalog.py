@@ -4,64 +4,50 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Table,
-    column,
-    delete,
-    false,
-    func,
-    or_,
-    select,
-    table,
-    text,
-    true,
-    update,
-)
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Table, column, false, func, or_, select, table, text, true, update
 
+from data_manager.storage import catalog_expiry
 from data_manager.storage import catalog_tables as tables
-from data_manager.storage.catalog_rows import AUDIT_LOGS, CHUNK_ROWS, DATASETS, GAPS, INCIDENTS, JOBS, LINEAGE
+from data_manager.storage.catalog_health import latest_of_each
+from data_manager.storage.catalog_moves import Move
+from data_manager.storage.catalog_rows import (
+    AUDIT_LOGS,
+    CHUNK_ROWS,
+    CONFLICTS,
+    DATASETS,
+    EXCHANGE_STATES,
+    GAPS,
+    HEALTH,
+    INCIDENTS,
+    JOBS,
+    LINEAGE,
+    Shape,
+)
 from data_manager.storage.database import TIMEOUT_S, Database
 from data_manager.storage.migrating import is_current, migrate
-from data_manager.storage.protocols import AuditLog, Dataset, Expiring, Gap, Incident, Job, Lineage
+from data_manager.storage.protocols import (
+    AuditLog,
+    Conflict,
+    Dataset,
+    ExchangeState,
+    Expiring,
+    Gap,
+    GapStatus,
+    Health,
+    Incident,
+    Job,
+    Lineage,
+)
 from data_manager.system.clock import Clock
 from data_manager.system.errors import StoreError
 
+S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 
 FIGURES = ("table_schema", "table_name", "data_length", "index_length")
-
-
-class Expiry(NamedTuple):
-    """Which rows of a table grow old, and since when."""
-
-    table: Table
-    since: ColumnElement[Any]
-    over: ColumnElement[bool] = true()
-
-
-_jobs, _gaps = tables.backfill_jobs.c, tables.gaps.c
-
-EXPIRIES: dict[Expiring, Expiry] = {
-    Expiring.AUDIT_LOGS: Expiry(tables.audit_logs, tables.audit_logs.c.timestamp),
-    Expiring.HEALTH_METRICS: Expiry(tables.health_metrics, tables.health_metrics.c.timestamp),
-    Expiring.LINEAGE: Expiry(tables.lineage_records, tables.lineage_records.c.timestamp),
-    Expiring.CONFLICTS: Expiry(tables.conflicts, tables.conflicts.c.timestamp),
-    Expiring.INCIDENTS: Expiry(tables.incidents, tables.incidents.c.ended_at),  # null while it lasts
-    Expiring.BACKFILL_JOBS: Expiry(
-        tables.backfill_jobs,
-        func.coalesce(_jobs.completed_at, _jobs.created_at),
-        _jobs.status.in_(("completed", "failed")),
-    ),
-    Expiring.GAPS: Expiry(
-        tables.gaps,
-        func.coalesce(_gaps.closed_at, _gaps.last_seen),
-        _gaps.status.in_(("closed", "exchange_empty", "unfillable")),
-    ),
-}
 
 
 class SqlCatalog:
@@ -122,25 +108,15 @@ class SqlCatalog:
 
         Letters of either case match in `search`, and in nothing else.
         """
-        matching: ColumnElement[bool] = true()
-        for field, value in (("category", category), ("owner", owner)):
-            if value is not None:
-                matching &= DATASETS[field] == value
+        matching = _equal(DATASETS, category=category, owner=owner)
         if search is not None:
             searched = (DATASETS[field] for field in ("dataset_id", "name", "description"))
             matching &= or_(*(column.icontains(search, autoescape=True) for column in searched))
-        key = DATASETS["dataset_id"]
-        page = DATASETS.select.where(matching).order_by(key.desc() if descending else key).limit(limit).offset(offset)
-
-        def read(connection: Connection) -> tuple[list[Dataset], int]:
-            return DATASETS.items(connection, page), _count(connection, matching, DATASETS.table)
-
-        return self._run(read)
+        return self._page(DATASETS, matching, ["dataset_id"], limit, offset, descending=descending)
 
     def dataset(self, dataset_id: str) -> Dataset | None:
         """The one with that id."""
-        query = DATASETS.select.where(DATASETS["dataset_id"] == dataset_id)
-        return next(iter(self._run(lambda connection: DATASETS.items(connection, query))), None)
+        return self._one(DATASETS, dataset_id=dataset_id)
 
     def save_lineage(self, records: Sequence[Lineage]) -> None:
         """Insert them; one whose id is there already replaces it, so that a repetition changes nothing."""
@@ -148,9 +124,7 @@ class SqlCatalog:
 
     def lineage(self, dataset_id: str, limit: int = 100) -> list[Lineage]:
         """How that dataset came to be, the newest first."""
-        newest = (LINEAGE["at_ms"].desc(), LINEAGE["lineage_id"])
-        query = LINEAGE.select.where(LINEAGE["dataset_id"] == dataset_id).order_by(*newest).limit(limit)
-        return self._run(lambda connection: LINEAGE.items(connection, query))
+        return self._newest(LINEAGE, "lineage_id", limit, dataset_id=dataset_id)
 
     def save_job(self, job: Job) -> None:
         """Insert it, or update the one with the same id."""
@@ -158,12 +132,60 @@ class SqlCatalog:
 
     def job(self, job_id: str) -> Job | None:
         """The one with that id, by primary key."""
-        query = JOBS.select.where(JOBS["job_id"] == job_id)
-        return next(iter(self._run(lambda connection: JOBS.items(connection, query))), None)
+        return self._one(JOBS, job_id=job_id)
+
+    def jobs(
+        self,
+        *,
+        statuses: Sequence[str] = (),
+        symbol: str | None = None,
+        data_type: str | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        descending: bool = True,
+    ) -> tuple[list[Job], int]:
+        """Those that match, by when they were created (`from_ms <= created < to_ms`) and id, and how many in all.
+
+        No status means any.
+        """
+        matching = _equal(JOBS, symbol=symbol, data_type=data_type)
+        if statuses:
+            matching &= JOBS["status"].in_(statuses)
+        if from_ms is not None:
+            matching &= JOBS["created_ms"] >= from_ms
+        if to_ms is not None:
+            matching &= JOBS["created_ms"] < to_ms
+        return self._page(JOBS, matching, ["created_ms", "job_id"], limit, offset, descending=descending)
 
     def save_gaps(self, gaps: Sequence[Gap]) -> None:
         """Insert them, or update those with the same id, whose `first_seen_ms` stays."""
         self._run(lambda connection: GAPS.save(connection, gaps, keep=["first_seen"]))
+
+    def see_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Insert them, or update times, cause, evidence and `last_seen_ms` of those with the same id.
+
+        Status, job and end of a gap that is there stay: while an audit looks, a job may have taken it up.
+        """
+        kept = ["first_seen", "status", "job_id", "closed_at"]
+        self._run(lambda connection: GAPS.save(connection, gaps, keep=kept))
+
+    def move_gap(
+        self,
+        gap_id: str,
+        to: GapStatus,
+        *,
+        only_from: Sequence[GapStatus],
+        at_ms: int,
+        job_id: str | None = None,
+        evidence: str | None = None,
+    ) -> bool:
+        """Give the gap another status if it has one of `only_from`, in one statement; False where it has none.
+
+        `job_id` and `evidence` are written where given; `closed_ms` becomes `at_ms` where `to` is an end, else None.
+        """
+        return self._run(Move(gap_id, to, only_from, at_ms, job_id, evidence))
 
     def gaps(
         self,
@@ -176,24 +198,14 @@ class SqlCatalog:
         descending: bool = True,
     ) -> tuple[list[Gap], int]:
         """Those that match, by their start and id, and how many match in all; no status means any."""
-        matching: ColumnElement[bool] = true()
-        for field, value in (("symbol", symbol), ("dataset_id", dataset_id)):
-            if value is not None:
-                matching &= GAPS[field] == value
+        matching = _equal(GAPS, symbol=symbol, dataset_id=dataset_id)
         if statuses:
             matching &= GAPS["status"].in_(statuses)
-        start = GAPS["start_ms"].desc() if descending else GAPS["start_ms"]
-        page = GAPS.select.where(matching).order_by(start, GAPS["gap_id"]).limit(limit).offset(offset)
-
-        def read(connection: Connection) -> tuple[list[Gap], int]:
-            return GAPS.items(connection, page), _count(connection, matching, GAPS.table)
-
-        return self._run(read)
+        return self._page(GAPS, matching, ["start_ms", "gap_id"], limit, offset, descending=descending)
 
     def gap(self, gap_id: str) -> Gap | None:
         """The one with that id."""
-        query = GAPS.select.where(GAPS["gap_id"] == gap_id)
-        return next(iter(self._run(lambda connection: GAPS.items(connection, query))), None)
+        return self._one(GAPS, gap_id=gap_id)
 
     def save_audit_logs(self, logs: Sequence[AuditLog]) -> None:
         """Insert them, or update those with the same id: the same finding twice is one row."""
@@ -201,28 +213,39 @@ class SqlCatalog:
 
     def audit_logs(self, symbol: str, limit: int = 100) -> list[AuditLog]:
         """What audits found of that symbol, the newest first."""
-        newest = (AUDIT_LOGS["at_ms"].desc(), AUDIT_LOGS["audit_id"])
-        query = AUDIT_LOGS.select.where(AUDIT_LOGS["symbol"] == symbol).order_by(*newest).limit(limit)
-        return self._run(lambda connection: AUDIT_LOGS.items(connection, query))
+        return self._newest(AUDIT_LOGS, "audit_id", limit, symbol=symbol)
+
+    def save_health(self, metrics: Sequence[Health]) -> None:
+        """Insert them, or update those with the same id."""
+        self._run(lambda connection: HEALTH.save(connection, metrics))
+
+    def latest_health(self, symbol: str | None = None) -> list[Health]:
+        """The newest of each dataset, by dataset; of two of one moment that with the greater id."""
+        return self._run(lambda connection: latest_of_each(connection, symbol))
+
+    def health_history(self, dataset_id: str, limit: int = 100) -> list[Health]:
+        """The newest first."""
+        return self._newest(HEALTH, "metric_id", limit, dataset_id=dataset_id)
+
+    def save_conflicts(self, conflicts: Sequence[Conflict]) -> None:
+        """Insert them, or update those with the same id: the same conflict twice is one row."""
+        self._run(lambda connection: CONFLICTS.save(connection, conflicts))
+
+    def conflicts(self, *, dataset_id: str | None = None, limit: int = 100) -> list[Conflict]:
+        """The newest first."""
+        return self._newest(CONFLICTS, "conflict_id", limit, dataset_id=dataset_id)
+
+    def save_exchange_state(self, state: ExchangeState) -> None:
+        """Insert it, or update the one with the same name."""
+        self._run(lambda connection: EXCHANGE_STATES.save(connection, [state]))
+
+    def exchange_state(self, name: str) -> ExchangeState | None:
+        """The one with that name."""
+        return self._one(EXCHANGE_STATES, name=name)
 
     def expire(self, table: Expiring, before_ms: int, limit: int = 1000) -> int:
-        """Delete what ended or was written before that time, the oldest first; at most `limit` rows, return how many.
-
-        Rows are named by key: to delete by range would lock, in MySQL, what is being inserted beside it.
-        """
-        rows, since, over = EXPIRIES[table]
-        (key,) = rows.primary_key
-        old = over & (since < before_ms)
-        oldest = select(key).where(old).order_by(since, key).limit(limit)
-
-        def expire(connection: Connection) -> int:
-            keys = connection.scalars(oldest).all()
-            return sum(
-                connection.execute(delete(rows).where(key.in_(keys[start : start + CHUNK_ROWS]), old)).rowcount
-                for start in range(0, len(keys), CHUNK_ROWS)
-            )
-
-        return self._run(expire)
+        """Delete what ended or was written before that time, the oldest `limit` rows at most; return how many."""
+        return self._run(lambda connection: catalog_expiry.expire(connection, table, before_ms, limit))
 
     def data_bytes(self) -> int:
         """How much this service's own tables take, with their indexes, by the server's figures."""
@@ -237,6 +260,36 @@ class SqlCatalog:
         """Release connections; harmless when repeated."""
         self._database.close()
 
+    def _one(self, shape: Shape[S], **values: str) -> S | None:
+        """The row whose key that is."""
+        query = shape.select.where(_equal(shape, **values))
+        return next(iter(self._run(lambda connection: shape.items(connection, query))), None)
+
+    def _newest(self, shape: Shape[S], key: str, limit: int, **values: str | None) -> list[S]:
+        """Those with these values, by `at_ms` from the newest and by key."""
+        newest = (shape["at_ms"].desc(), shape[key])
+        query = shape.select.where(_equal(shape, **values)).order_by(*newest).limit(limit)
+        return self._run(lambda connection: shape.items(connection, query))
+
+    def _page(
+        self,
+        shape: Shape[S],
+        matching: ColumnElement[bool],
+        order: Sequence[str],
+        limit: int,
+        offset: int,
+        *,
+        descending: bool,
+    ) -> tuple[list[S], int]:
+        """One page of those that match, and how many match in all, of one moment."""
+        ordered = [shape[field].desc() if descending else shape[field] for field in order]
+        page = shape.select.where(matching).order_by(*ordered).limit(limit).offset(offset)
+
+        def read(connection: Connection) -> tuple[list[S], int]:
+            return shape.items(connection, page), _count(connection, matching, shape.table)
+
+        return self._run(read)
+
     def _run(self, work: Callable[[Connection], T]) -> T:
         try:
             if not self._ready:
@@ -247,6 +300,15 @@ class SqlCatalog:
         except StoreError:
             self._ready = False  # the database may come back as another one, restored or empty
             raise
+
+
+def _equal(shape: Shape[S], **values: str | None) -> ColumnElement[bool]:
+    """That fields have these values; None asks for nothing."""
+    matching: ColumnElement[bool] = true()
+    for field, value in values.items():
+        if value is not None:
+            matching &= shape[field] == value
+    return matching
 
 
 def _count(connection: Connection, matching: ColumnElement[bool], table: Table) -> int:

@@ -10,7 +10,17 @@ from sqlalchemy import Column, Connection, RowMapping, Select, Table, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from data_manager.storage import catalog_tables as tables
-from data_manager.storage.protocols import AuditLog, Dataset, Gap, Incident, Job, Lineage
+from data_manager.storage.protocols import (
+    AuditLog,
+    Conflict,
+    Dataset,
+    ExchangeState,
+    Gap,
+    Health,
+    Incident,
+    Job,
+    Lineage,
+)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -35,7 +45,7 @@ class Shape(Generic[S]):
         self._columns = {field.name: table.c[(renamed or {}).get(field.name, field.name)] for field in fields}
         self._free = frozenset(free)
         # SQLite gives 50.0 back as 50
-        self._floats = [field.name for field in fields if hints[field.name] is float]
+        self._floats = [field.name for field in fields if hints[field.name] in (float, float | None)]
         self._absent = {
             field.name: EMPTY.get(hints[field.name]) if field.required else field.default for field in fields
         }
@@ -58,7 +68,8 @@ class Shape(Generic[S]):
         values: dict[str, Any] = {
             field: self._absent[field] if value is None else value for field, value in row.items()
         }
-        return self._struct(**{**values, **{field: float(values[field]) for field in self._floats}})
+        floats = {field: float(values[field]) for field in self._floats if values[field] is not None}
+        return self._struct(**{**values, **floats})
 
     def items(self, connection: Connection, query: Select[Any]) -> list[S]:
         """The structs of a query made from `select`."""
@@ -139,3 +150,8 @@ GAPS = Shape(
     free=("evidence",),
 )
 AUDIT_LOGS = Shape(AuditLog, tables.audit_logs, renamed={"at_ms": "timestamp"}, free=("details",))
+HEALTH = Shape(Health, tables.health_metrics, renamed={"at_ms": "timestamp"})
+CONFLICTS = Shape(Conflict, tables.conflicts, renamed={"at_ms": "timestamp"})
+EXCHANGE_STATES = Shape(
+    ExchangeState, tables.exchange_state, renamed={"until_ms": "until_at", "updated_ms": "updated_at"}
+)

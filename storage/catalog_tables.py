@@ -128,6 +128,9 @@ backfill_jobs = _table(
     Column("started_at", EpochMs),
     Column("completed_at", EpochMs),
     Column("priority", Integer, nullable=False, server_default="5"),  # ours; the default is the original API's
+    Column("reason", String(20)),  # ours; null where the original or an older version wrote it
+    Column("checkpoint", String(200)),  # ours, likewise
+    Index("idx_backfill_jobs_created_at", "created_at"),  # ours: the newest of all
     Index("idx_backfill_jobs_status", "status"),
     Index("idx_backfill_jobs_symbol", "symbol"),
 )

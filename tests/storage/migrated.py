@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from alembic.command import upgrade
+from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.pool import NullPool
 
@@ -38,6 +40,14 @@ def migrate_at(url: str) -> list[str]:
         return database.maintain(migrate)
     finally:
         database.close()
+
+
+def migrate_to(engine: Engine, revision: str) -> None:
+    """As the version of this program whose newest revision it was."""
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
+        config.set_main_option("script_location", "data_manager.storage:migrations")
+        upgrade(config, revision)
 
 
 @contextmanager

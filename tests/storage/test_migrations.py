@@ -21,9 +21,20 @@ from data_manager.storage.migrating import REVISION, VERSION_TABLE, is_current, 
 from data_manager.system.errors import StoreCorrupt
 from tests.storage.catalogs import CATALOGS, empty_database
 from tests.storage.examples import T0
-from tests.storage.migrated import at_once, changes, definitions, engine_of, killed_before, migrate_at
+from tests.storage.migrated import at_once, changes, definitions, engine_of, killed_before, migrate_at, migrate_to
 
+REVISIONS = int(REVISION)
 VERSIONS = table(VERSION_TABLE, column("version_num"))
+
+JOB = {
+    "job_id": "a",
+    "symbol": "BTCUSDT",
+    "data_type": "candles",
+    "start_time": T0,
+    "end_time": T0 + 1,
+    "status": "pending",
+    "created_at": T0 + 2,
+}
 
 
 @pytest.fixture(params=CATALOGS)
@@ -105,6 +116,53 @@ def test_a_catalog_that_has_only_incidents_keeps_them(engine: Engine) -> None:
     assert set(metadata.tables) < set(inspect(engine).get_table_names())
 
 
+def test_jobs_of_the_first_schema_are_kept_and_have_no_reason_and_no_checkpoint(engine: Engine) -> None:
+    migrate_to(engine, "0001")
+    first = {column["name"] for column in inspect(engine).get_columns("backfill_jobs")}
+    with engine.begin() as connection:
+        connection.execute(insert(catalog_tables.backfill_jobs).values(JOB))
+    with changes(engine) as seen:
+        done = migrate(engine)
+    assert done
+    assert all("backfill_jobs" in statement for statement in seen[:-1])
+    assert {column["name"] for column in inspect(engine).get_columns("backfill_jobs")} - first == {
+        "reason",
+        "checkpoint",
+    }
+    with engine.connect() as connection:
+        (kept,) = connection.execute(select(catalog_tables.backfill_jobs)).mappings()
+        assert connection.scalars(select(VERSIONS)).all() == [REVISION]
+    assert {name: value for name, value in kept.items() if value is not None} == {**JOB, "priority": 5}
+
+
+def test_the_first_schema_ends_as_an_empty_database_does(url: str, engine: Engine) -> None:
+    migrate(engine)
+    with engine.begin() as connection:
+        wanted = definitions(connection)
+        for name in wanted:
+            connection.execute(text(f"DROP TABLE {name}"))
+    migrate_to(engine, "0001")
+    migrate(engine)
+    with engine.connect() as connection:
+        assert definitions(connection) == wanted
+
+
+@pytest.mark.parametrize("already", [
+    "ALTER TABLE backfill_jobs ADD COLUMN reason VARCHAR(20)",
+    "CREATE INDEX idx_backfill_jobs_created_at ON backfill_jobs (created_at)",
+])  # fmt: skip
+def test_what_is_there_already_is_not_added_again(engine: Engine, already: str) -> None:
+    migrate_to(engine, "0001")
+    with engine.begin() as connection:
+        connection.execute(text(already))
+    migrate(engine)
+    inspector = inspect(engine)
+    columns = [column["name"] for column in inspector.get_columns("backfill_jobs")]
+    indexes = [index["name"] for index in inspector.get_indexes("backfill_jobs")]
+    assert (columns.count("reason"), columns.count("checkpoint")) == (1, 1)
+    assert indexes.count("idx_backfill_jobs_created_at") == 1
+
+
 def test_several_processes_at_once_migrate_once_and_all_go_on(url: str, engine: Engine) -> None:
     done = sorted(at_once(lambda: migrate_at(url), processes=3), key=len)
     assert done[:2] == [[], []]
@@ -129,7 +187,7 @@ def test_a_schema_from_a_newer_version_is_told_and_left_alone(url: str, engine: 
 
 
 def test_sqlite_migrates_wholly_or_not_at_all(tmp_path: Path) -> None:
-    count = len(migrate_at(f"sqlite:///{tmp_path}/whole.sqlite3")) + 1  # and the version's row
+    count = len(migrate_at(f"sqlite:///{tmp_path}/whole.sqlite3")) + REVISIONS  # and the version's row
     for number in range(1, count + 1):
         url = f"sqlite:///{tmp_path}/{number}.sqlite3"
         assert killed_before(url, number) == -9
