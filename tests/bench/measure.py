@@ -37,6 +37,11 @@ def strangers_s() -> float:
     return busy - cpu_s([os.getpid(), *descendants_of(os.getpid())])
 
 
+def resident_mib() -> float:
+    """What of this process is in memory, in MiB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def private_mib(pid: int) -> float:
     """Memory that nobody else shares, in MiB."""
     return _rollup_mib(pid, ("Private_Clean", "Private_Dirty"))

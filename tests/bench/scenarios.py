@@ -22,6 +22,7 @@ from tests.bench.child import Child
 from tests.bench.databases import into_mongo
 from tests.bench.ingesting import CHILD_S, exactness, flood, flood_figures, middle, plain, steady, stopped, sustained
 from tests.bench.killing import kills
+from tests.bench.repairing import repair
 from tests.bench.rig import INGEST, Rig, wait_for
 from tests.bench.table import Figure
 
@@ -40,12 +41,14 @@ class Plan(NamedTuple):
     page_seconds: float = 5
     kills: int = 5
     mongo: int = 20_000
+    klines: int = 30 * 1440  # a month of 1m bars
+    agg_trades: int = 1_000_000
     history: int = 40_000  # older trades of each symbol; ten times as many in the comparison
     thorough: bool = True  # a sustained rate, and the comparison of histories
 
 
 FULL = Plan()
-QUICK = Plan(60_000, 60_000, 1, 10_000, 3, 2, 1, 5_000, 5_000, thorough=False)
+QUICK = Plan(60_000, 60_000, 1, 10_000, 3, 2, 1, 5_000, 20_000, 50_000, 5_000, thorough=False)
 
 
 def jetstream(plan: Plan, folder: Path) -> list[Figure]:
@@ -98,6 +101,11 @@ def mongo(plan: Plan, folder: Path) -> list[Figure]:
     return into_mongo(folder, plan.mongo)
 
 
+def repairing(plan: Plan, folder: Path) -> list[Figure]:
+    """Pages of the exchange into a store, and an audit."""
+    return repair(folder, plan.klines, plan.agg_trades)
+
+
 def demo(plan: Plan, folder: Path) -> list[Figure]:
     """`data-manager demo`: from its start to the first stored event, then the memory of all its processes."""
     folder.mkdir()
@@ -128,6 +136,7 @@ SCENARIOS: dict[str, Callable[[Plan, Path], list[Figure]]] = {
     "core": core,
     "history": history,
     "mongo": mongo,
+    "repair": repairing,
     "demo": demo,
 }
 
