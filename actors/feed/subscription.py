@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 
 import aiohttp
@@ -101,13 +102,18 @@ class Subscription:
             self._log("feed_waiting", logging.WARNING, reason=text)
 
     def _pause_s(self, reason: ExchangeError) -> float:
-        """How long nothing is asked of the exchange after this failure: by its own word, or a bounded back-off."""
-        first, longest = PAUSE_S
-        pause = min(first * 2.0 ** min(self._failures, 20), longest) * self._context.rng.uniform(0.5, 1.5)
+        """How long nothing is asked of the exchange after this failure: by its own word, if that is longer."""
+        pause = pause_s(self._failures, self._context.rng)
         self._failures += 1
         if isinstance(reason, ExchangeClosed):
-            pause = max(pause, (reason.until_ms - now_ms(self._clock)) / 1000)
+            return max(pause, (reason.until_ms - now_ms(self._clock)) / 1000)
         return pause
 
     def _log(self, event: str, level: int = logging.INFO, **fields: object) -> None:
         log(event, level, stream_class=self._channel.stream_class, **fields)
+
+
+def pause_s(failures: int, rng: random.Random) -> float:
+    """Seconds to wait after so many failures before this one: doubled each time, bounded, half of it jitter."""
+    first, longest = PAUSE_S
+    return min(first * 2.0 ** min(failures, 20), longest) * rng.uniform(0.5, 1.5)

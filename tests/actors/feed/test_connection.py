@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -14,35 +12,7 @@ from data_manager.actors.feed import connection as module
 from data_manager.actors.feed.connection import BAN_CAP_S, Connection
 from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.errors import ExchangeClosed, ExchangeUnavailable
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def socket_that(act: Callable[[web.WebSocketResponse, web.Request], Awaitable[object]]) -> Handler:
-    """A handler that accepts, and then acts."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(timeout=0.5)
-        await socket.prepare(request)
-        await act(socket, request)
-        return socket
-
-    return handle
-
-
-@asynccontextmanager
-async def served(handler: Handler) -> AsyncIterator[str]:
-    """An exchange that does nothing but this; yields its address."""
-    app = web.Application()
-    app.router.add_get("/stream", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"ws://127.0.0.1:{runner.addresses[0][1]}/stream"
-    finally:
-        await runner.cleanup()
+from tests.actors.feed.serving import Handler, served, socket_that
 
 
 def ended(handler: Handler, silence_s: float = 10.0) -> tuple[list[bytes], Exception]:

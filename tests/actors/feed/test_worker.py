@@ -10,12 +10,14 @@ from typing import Any
 
 import orjson
 import pytest
+from aiohttp import web
 
-from data_manager.actors.exchange import streams as served
+from data_manager.actors.exchange import streams as streaming
 from data_manager.actors.exchange.market import Market
 from data_manager.actors.exchange.schedule import Schedule
 from data_manager.actors.exchange.silence import ALL
 from data_manager.actors.feed import subscription
+from data_manager.actors.feed.envelope import NOT_A_FRAME
 from data_manager.actors.feed.worker import FINISH_S, NATS_AWAY, TOO_LARGE
 from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.messages import Ping
@@ -30,6 +32,7 @@ from tests.actors.feed.feeding import (
     simulated,
     streams,
 )
+from tests.actors.feed.serving import served, socket_that
 from tests.eventually import eventually
 from tests.log_capture import logs_to
 from tests.servers.nats import NatsServer, connected
@@ -146,7 +149,7 @@ def test_a_socket_that_brings_nothing_is_left_for_another(tmp_path: Path) -> Non
 
 
 def test_pings_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served, "PING_S", 0.2)  # who does not answer in 0.1 s is cut off
+    monkeypatch.setattr(streaming, "PING_S", 0.2)  # who does not answer in 0.1 s is cut off
 
     async def scenario() -> None:
         async with feeding(tmp_path) as (feed, exchange):
@@ -176,6 +179,26 @@ def test_it_waits_for_the_exchange_and_says_why_once(tmp_path: Path) -> None:
         assert said["feed_waiting", "public"] == said["feed_waiting", "market"] == 1
         assert said["feed_connected", "public"] == said["feed_connected", "market"] == 1
         assert feed.count("reconnects") == 0
+
+    with NatsServer(tmp_path) as nats:
+        asyncio.run(scenario(nats))
+
+
+def test_what_is_no_event_is_counted_told_once_and_not_published(tmp_path: Path) -> None:
+    async def act(socket: web.WebSocketResponse, _: web.Request) -> None:
+        for text in ('{"result":null,"id":1}', "[]", '{"stream":"btcusdt@ticker","data":{"e":"24hrTicker"}}'):
+            await socket.send_str(text)
+        await socket.receive(timeout=10)
+
+    async def scenario(nats: NatsServer) -> None:
+        log = io.StringIO()
+        with logs_to(log):
+            async with served(socket_that(act)) as url, Feeding(url, nats, tmp_path) as feed:
+                await feed.heard(2)  # one a class
+                await feed.stop()
+                assert len(await feed.captured()) == 2
+        assert feed.counted("dropped") == {NOT_A_FRAME: 4}
+        assert log.getvalue().count("feed_not_understood") == 1
 
     with NatsServer(tmp_path) as nats:
         asyncio.run(scenario(nats))
