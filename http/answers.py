@@ -9,7 +9,7 @@ from functools import lru_cache
 import orjson
 from aiohttp import web
 
-from data_manager.http.params import EPOCH
+from data_manager.http.params import EPOCH, Params
 
 Json = Mapping[str, object]
 
@@ -45,6 +45,12 @@ def stamp_datetime(moment: datetime) -> str:
 def from_us(us: int) -> datetime:
     """The aware UTC datetime for microseconds since 1970."""
     return EPOCH + timedelta(microseconds=us)
+
+
+def applied(asked: Params, *filters: str) -> dict[str, object]:
+    """Those of the filters that were given, under the names that requests give them."""
+    given = asked.model_dump(by_alias=True, include=set(filters), exclude_none=True)
+    return {name: stamp_datetime(value) if isinstance(value, datetime) else value for name, value in given.items()}
 
 
 def both_dialects(values: Sequence[Json], dialect: str, old_name: str = "values") -> dict[str, orjson.Fragment]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-
 import msgspec
 from aiohttp import web
 
@@ -11,13 +9,11 @@ from data_manager.http.answers import answer, stamp, stamp_or_none
 from data_manager.http.errors import Refusal, store_errors, unavailable
 from data_manager.http.params import IncidentParams, parse
 from data_manager.http.ports import Services
+from data_manager.http.tokens import Guard
 from data_manager.storage.protocols import Incident
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import FeedError
 from data_manager.system.messages import ActorView, IncidentNews, Tree
-
-TOKEN_UNSET = "Commands are switched off: set API_TOKEN and send it as a bearer token."  # noqa: S105
-CHALLENGE = {"WWW-Authenticate": 'Bearer realm="data-manager"'}
 
 
 def routes(services: Services) -> list[web.RouteDef]:
@@ -36,8 +32,7 @@ class ControlRoutes:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._system = services.system
-        token = services.settings.api_token
-        self._token = token.get_secret_value().encode() if token else b""
+        self._guard = Guard(services.settings)
 
     async def tree(self, request: web.Request) -> web.Response:
         """Every actor as the supervisor sees it, and the incidents that are open."""
@@ -63,7 +58,7 @@ class ControlRoutes:
 
     async def command(self, request: web.Request) -> web.Response:
         """Restart, pause or resume one actor; answered once the supervisor has accepted it."""
-        self._authorise(request)
+        self._guard.demand(request)
         name, action = request.match_info["name"], request.match_info["action"]
         if name not in {view.name for view in self._tree().actors}:
             raise Refusal(404, f"There is no actor named {name}; GET /system/tree lists them.")
@@ -76,15 +71,6 @@ class ControlRoutes:
         if done.problem:
             raise Refusal(409, done.problem)
         return answer(request, {"actor": name, "action": action, "state": done.state})
-
-    def _authorise(self, request: web.Request) -> None:
-        if not self._token:
-            raise Refusal(403, TOKEN_UNSET)
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        # bytes: compare_digest refuses text that is not ASCII, which a client may send
-        same = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token)
-        if scheme.lower() != "bearer" or not same:
-            raise Refusal(401, "This needs the service's API_TOKEN as a bearer token.", headers=CHALLENGE)
 
     def _tree(self) -> Tree:
         tree = self._system.tree()

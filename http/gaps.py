@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from data_manager.http.answers import answer, stamp, stamp_or_none
+from data_manager.http.answers import answer, applied, stamp, stamp_or_none
 from data_manager.http.errors import Refusal, store_errors
+from data_manager.http.jobs import job_value
 from data_manager.http.paging import numbered
 from data_manager.http.params import GapParams, parse
 from data_manager.http.ports import Services
-from data_manager.storage.protocols import Gap
+from data_manager.storage.protocols import Catalog, Gap, Job
+from data_manager.system.clock import now_ms
 
 Value = dict[str, object]
 
@@ -25,6 +27,7 @@ class GapRoutes:
 
     def __init__(self, services: Services) -> None:
         self._catalog = services.catalog
+        self._clock = services.clock
 
     async def all(self, request: web.Request) -> web.Response:
         """The gaps that match, the latest first."""
@@ -33,29 +36,35 @@ class GapRoutes:
             found, total = await self._catalog.call(
                 lambda catalog: catalog.gaps(
                     symbol=asked.pair,
+                    dataset_id=asked.dataset_id,
                     statuses=() if asked.status is None else (asked.status.value,),
                     limit=asked.limit,
                     offset=asked.offset,
                     descending=asked.sort_order == "desc",
                 )
             )
-        filters = {"pair": asked.pair, "status": asked.status and asked.status.value}
         body = {
             "data": [gap_value(gap) for gap in found],
             "pagination": numbered(asked.limit, asked.offset, total),
             "sort": {"by": asked.sort_by, "order": asked.sort_order},
-            "filters_applied": {name: value for name, value in filters.items() if value is not None},
+            "filters_applied": applied(asked, "pair", "period", "dataset", "status"),
         }
         return answer(request, body)
 
     async def one(self, request: web.Request) -> web.Response:
-        """One gap."""
+        """One gap, with the job that is to close it or did."""
         gap_id = request.match_info["gap_id"]
+
+        def look(catalog: Catalog) -> tuple[Gap | None, Job | None]:
+            gap = catalog.gap(gap_id)
+            return gap, None if gap is None or gap.job_id is None else catalog.job(gap.job_id)
+
         with store_errors("catalog"):
-            gap = await self._catalog.call(lambda catalog: catalog.gap(gap_id))
+            gap, job = await self._catalog.call(look)
         if gap is None:
             raise Refusal(404, f"There is no gap {gap_id}; /gaps lists those that there are.")
-        return answer(request, gap_value(gap))
+        now = now_ms(self._clock)
+        return answer(request, {**gap_value(gap), "job": None if job is None else job_value(job, now)})
 
 
 def gap_value(gap: Gap) -> Value:

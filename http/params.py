@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from data_manager.http.errors import Item, invalid
-from data_manager.storage.protocols import GapStatus
+from data_manager.storage.protocols import GapStatus, JobStatus
 from data_manager.storage.records import TIMEFRAMES
 from data_manager.system.settings import is_symbol
 
@@ -141,15 +141,56 @@ class LineageParams(Params):
     limit: Limit = 100
 
 
+class HealthParams(PairParams):
+    """`/health`; without `period`, of all the symbol's datasets."""
+
+    period: Period | None = None
+
+
+class JobParams(Params):
+    """`/backfill/jobs`; `from` and `to` are about when jobs were created."""
+
+    status: JobStatus | None = None
+    symbol: Pair | None = None
+    data_type: Filter | None = None
+    since: Annotated[Moment | None, Field(alias="from")] = None
+    before: Annotated[Moment | None, Field(alias="to")] = None
+    limit: Limit = 100
+    offset: Offset = 0
+    sort_by: Literal["created_at"] = "created_at"
+    sort_order: Literal["asc", "desc"] = "desc"
+    dialect: Literal["v11", "head", "both"] | None = None
+
+
 class GapParams(Params):
-    """`/gaps`."""
+    """`/gaps`; `period` is about candles and needs a `pair`, `dataset` is a dataset's id."""
 
     pair: Pair | None = None
+    period: Period | None = None
+    dataset: Filter | None = None
     status: GapStatus | None = None
     limit: Limit = 100
     offset: Offset = 0
     sort_by: Literal["start"] = "start"
     sort_order: Literal["asc", "desc"] = "desc"
+
+    @property
+    def dataset_id(self) -> str | None:
+        """The one dataset that is asked for."""
+        return f"candles_{self.pair}_{self.period}" if self.period else self.dataset
+
+    @model_validator(mode="after")
+    def _period_is_of_one_symbol(self) -> GapParams:
+        if self.period and (self.pair is None or self.dataset is not None):
+            raise ValueError("period needs a pair, and cannot be combined with dataset")
+        return self
+
+
+class ConflictParams(Params):
+    """`/conflicts`; `dataset` is a dataset's id."""
+
+    dataset: Filter | None = None
+    limit: Limit = 100
 
 
 class IncidentParams(Params):
@@ -178,7 +219,7 @@ def items(error: ValidationError, where: str) -> list[Item]:
             "type": found["type"],
             "loc": [where, *found["loc"]],
             "msg": found["msg"],
-            "input": found["input"] if isinstance(found["input"], str) else None,
+            "input": plain(found["input"]),
         }
         if "ctx" in found:
             item["ctx"] = {
@@ -187,3 +228,10 @@ def items(error: ValidationError, where: str) -> list[Item]:
             }
         out.append(item)
     return out
+
+
+def plain(value: object) -> str | int | float | bool | None:
+    """A value as an error repeats it: texts and numbers; None for what holds others, or is no number of JSON."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return None
+    return value if isinstance(value, str | int | float | bool) else None

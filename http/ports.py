@@ -9,7 +9,7 @@ from typing import Protocol
 from data_manager.http.store_thread import Access, StoreThread
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import Clock
-from data_manager.system.messages import CommandDone, Tree
+from data_manager.system.messages import CommandDone, Hint, Tree
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
 
@@ -30,6 +30,10 @@ class SystemPort(Protocol):
 
         Raises TimeoutError when it does not answer in time, FeedError when too many commands wait already.
         """
+        ...
+
+    def tell(self, hint: Hint) -> None:
+        """Have the supervisor pass a hint on to its actor; it may be lost."""
         ...
 
 

@@ -22,7 +22,7 @@ from data_manager.storage.protocols import Event, Write
 from data_manager.storage.records import Candle, Depth, Funding, Record, Symbol, Trade
 from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.errors import FeedError
-from data_manager.system.messages import ActorView, CommandDone, Tree
+from data_manager.system.messages import ActorView, CommandDone, Hint, Tree
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
 
@@ -53,6 +53,7 @@ class HandSetSystem:
         self.latest: Tree | None = None
         self.age_s = 0.5
         self.commands: list[tuple[str, str]] = []
+        self.hints: list[Hint] = []
         self.answer: CommandDone | Exception = CommandDone("1", "", "stopping")
 
     def tree(self) -> Tree | None:
@@ -66,6 +67,9 @@ class HandSetSystem:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    def tell(self, hint: Hint) -> None:
+        self.hints.append(hint)
 
 
 BUSY = FeedError("16 commands are under way already")

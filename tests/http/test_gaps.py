@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from data_manager.http.jobs import job_value
 from data_manager.storage.protocols import Gap
 from tests.http.serving import NOW_MS, Api, serving
+from tests.http.test_jobs import job
 
 MINUTE = 60_000
 GAP = Gap(
@@ -69,7 +71,7 @@ def test_a_gap_is_listed_and_found_by_its_id(tmp_path: Path) -> None:
         assert (listed.status, listed.body["data"]) == (200, [VALUE])
         assert listed.body["pagination"]["total"] == 1
         assert listed.body["sort"] == {"by": "start", "order": "desc"}
-        assert (await api.get("/gaps/one")).body == VALUE
+        assert (await api.get("/gaps/one")).body == VALUE | {"job": None}
 
     with_api(tmp_path, check)
 
@@ -106,6 +108,43 @@ def test_gaps_are_filtered_sorted_and_paged(tmp_path: Path) -> None:
     with_api(tmp_path, check)
 
 
+def test_gaps_of_one_dataset_are_found_by_its_id_or_by_symbol_and_period(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        await save(
+            api,
+            GAP,
+            gap("hours", dataset_id="candles_BTCUSDT_1h", timeframe="1h"),
+            gap("trades", dataset_id="trades_BTCUSDT", data_type="trades", timeframe=None),
+        )
+
+        async def ids(**asked: object) -> list[str]:
+            return [each["gap_id"] for each in (await api.get("/gaps", **asked)).body["data"]]
+
+        assert await ids(pair="BTCUSDT", period="1h") == ["hours"]
+        assert await ids(dataset="trades_BTCUSDT") == ["trades"]
+        assert await ids(pair="ETHUSDT", period="1h") == []
+        body = (await api.get("/gaps", pair="BTCUSDT", period="1h", status="open")).body
+        assert body["filters_applied"] == {"pair": "BTCUSDT", "period": "1h", "status": "open"}
+        for asked in ({"period": "1h"}, {"pair": "BTCUSDT", "period": "1h", "dataset": "trades_BTCUSDT"}):
+            answer = await api.get("/gaps", **asked)
+            assert (answer.status, answer.body["detail"][0]["loc"]) == (422, ["query"])
+
+    with_api(tmp_path, check)
+
+
+def test_a_gap_is_shown_with_its_job(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        await save(api, gap("one", status="backfilling", job_id="job1"), gap("two", job_id="gone"))
+        repair = job(job_id="job1", reason="gap", status="running", progress=50.0)
+        await api.services.catalog.call(lambda catalog: catalog.save_job(repair))
+        shown = (await api.get("/gaps/one")).body
+        assert (shown["job_id"], shown["evidence"]) == ("job1", GAP.evidence)
+        assert shown["job"] == job_value(repair, NOW_MS)
+        assert (await api.get("/gaps/two")).body["job"] is None, "retention may have taken it"
+
+    with_api(tmp_path, check)
+
+
 def test_an_unknown_id_is_404(tmp_path: Path) -> None:
     async def check(api: Api) -> None:
         answer = await api.get("/gaps/none")
@@ -115,7 +154,7 @@ def test_an_unknown_id_is_404(tmp_path: Path) -> None:
     with_api(tmp_path, check)
 
 
-@pytest.mark.parametrize("asked", [{"status": "lost"}, {"pair": "btc"}, {"limit": 0}, {"offset": -1}])
+@pytest.mark.parametrize("asked", [{"status": "lost"}, {"pair": "btc"}, {"limit": 0}, {"offset": -1}, {"dataset": ""}])
 def test_what_cannot_be_asked_is_422(tmp_path: Path, asked: dict[str, object]) -> None:
     async def check(api: Api) -> None:
         answer = await api.get("/gaps", **asked)

@@ -1,0 +1,134 @@
+"""`/backfill/*`: jobs that fetch history from the exchange, asked for here and done by the backfill actor."""
+
+from __future__ import annotations
+
+import uuid
+from typing import NamedTuple
+
+from aiohttp import web
+
+from data_manager.http.answers import answer, applied, both_dialects
+from data_manager.http.bodies import parse_body
+from data_manager.http.errors import Refusal, store_errors, unavailable
+from data_manager.http.job_requests import JobRequest, job_for, same_work
+from data_manager.http.jobs import dataset_of, job_value
+from data_manager.http.paging import ceil_ms, numbered
+from data_manager.http.params import LIMIT_MAX, JobParams, parse
+from data_manager.http.ports import Services
+from data_manager.http.tokens import Guard
+from data_manager.storage.protocols import Catalog, Job, JobReason, JobStatus
+from data_manager.system.clock import now_ms
+from data_manager.system.messages import JobRequested
+
+MAX_OPEN_JOBS = 10_000  # whoever asked for them: the history of 500 new symbols alone is 3,000
+QUEUE_FULL = (
+    f"{MAX_OPEN_JOBS:,} jobs wait already; try again when some have ended: GET /backfill/jobs?status=pending lists them"
+)
+FULL_RETRY_S = 60
+SWITCHED_OFF = "Backfill is switched off: set ENABLE_BACKFILLER=true and start the service again."
+OPEN = (JobStatus.PENDING.value, JobStatus.RUNNING.value)
+
+
+class Detail(NamedTuple):
+    """A job with the gaps that it was made for."""
+
+    job: Job
+    gap_ids: list[str]
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    backfill = BackfillRoutes(services)
+    return [
+        web.post("/backfill/start", backfill.start),
+        web.get("/backfill/jobs", backfill.jobs),
+        web.get("/backfill/jobs/{job_id}", backfill.job),
+    ]
+
+
+class BackfillRoutes:
+    """Handlers; each makes one call to the catalog."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._catalog = services.catalog
+        self._guard = Guard(services.settings)
+
+    async def start(self, request: web.Request) -> web.Response:
+        """Save a job and tell backfill of it. While an equal one is open, that one is the answer."""
+        self._guard.demand_if_set(request)
+        asked = await parse_body(JobRequest, request)
+        wanted = job_for(asked, self._new_id(), self._now())
+        if not self._services.settings.enable_backfiller:
+            raise unavailable(SWITCHED_OFF)
+        with store_errors("catalog"):
+            job = await self._catalog.call(lambda catalog: queue(catalog, wanted))
+        if job is None:
+            raise Refusal(429, QUEUE_FULL, headers={"Retry-After": str(FULL_RETRY_S)})
+        self._services.system.tell(JobRequested(job.job_id))
+        return answer(request, job_value(job, self._now()))
+
+    async def jobs(self, request: web.Request) -> web.Response:
+        """The jobs that match, the newest first."""
+        asked = parse(JobParams, request)
+        with store_errors("catalog"):
+            found, total = await self._catalog.call(
+                lambda catalog: catalog.jobs(
+                    statuses=() if asked.status is None else (asked.status.value,),
+                    symbol=asked.symbol,
+                    data_type=asked.data_type,
+                    from_ms=None if asked.since is None else ceil_ms(asked.since),
+                    to_ms=None if asked.before is None else ceil_ms(asked.before),
+                    limit=asked.limit,
+                    offset=asked.offset,
+                    descending=asked.sort_order == "desc",
+                )
+            )
+        now = self._now()
+        dialect = asked.dialect or self._services.settings.api_dialect
+        body = {
+            **both_dialects([job_value(job, now) for job in found], dialect, "jobs"),
+            "total_count": total,
+            "pagination": numbered(asked.limit, asked.offset, total),
+            "sort": {"by": asked.sort_by, "order": asked.sort_order},
+            "filters_applied": applied(asked, "status", "symbol", "data_type", "since", "before"),
+        }
+        return answer(request, body)
+
+    async def job(self, request: web.Request) -> web.Response:
+        """One job, with the gaps that it is to close."""
+        job_id = request.match_info["job_id"]
+        with store_errors("catalog"):
+            found = await self._catalog.call(lambda catalog: look_up(catalog, job_id))
+        if found is None:
+            raise Refusal(404, f"There is no job {job_id}; /backfill/jobs lists those that there are.")
+        return answer(request, {**job_value(found.job, self._now()), "gap_ids": found.gap_ids})
+
+    def _new_id(self) -> str:
+        return str(uuid.UUID(int=self._services.rng.getrandbits(128), version=4))
+
+    def _now(self) -> int:
+        return now_ms(self._services.clock)
+
+
+def queue(catalog: Catalog, wanted: Job) -> Job | None:
+    """Save the job, unless one for the same is open: that one. None where too many are open already."""
+    rivals, _ = catalog.jobs(statuses=OPEN, symbol=wanted.symbol, data_type=wanted.data_type, limit=LIMIT_MAX)
+    for job in rivals:
+        if same_work(job, wanted):
+            return job
+    if catalog.jobs(statuses=OPEN, limit=1)[1] >= MAX_OPEN_JOBS:
+        return None
+    catalog.save_job(wanted)
+    return wanted
+
+
+def look_up(catalog: Catalog, job_id: str) -> Detail | None:
+    """The job with that id."""
+    job = catalog.job(job_id)
+    if job is None:
+        return None
+    if job.reason != JobReason.GAP:
+        return Detail(job, [])
+    gaps, _ = catalog.gaps(dataset_id=dataset_of(job), limit=LIMIT_MAX)
+    return Detail(job, [gap.gap_id for gap in gaps if gap.job_id == job_id])
