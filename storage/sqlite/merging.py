@@ -16,7 +16,9 @@ from data_manager.storage.sqlite.writing import remove_open_bars
 R = TypeVar("R", bound=Record)
 Key = tuple[Any, ...]
 
-KEYS_AT_ONCE = 100  # of one statement; always as many, so that it is compiled once
+# Of one statement; always as many, so that it is compiled once.
+KEYS_AT_ONCE = 100
+ROWS_AT_ONCE = 50  # a fifth faster than row by row
 
 
 def merge(connection: sqlite3.Connection, rows: Sequence[R]) -> Merged:
@@ -26,7 +28,7 @@ def merge(connection: sqlite3.Connection, rows: Sequence[R]) -> Merged:
         _require_sources(cast("Sequence[Candle]", rows))
     keys = list(map(table.key_of, rows))
     new, better, differences = meet(keys, rows, _there(connection, table, keys))
-    connection.executemany(table.insert_new, table.rows(rows[number] for number in new))
+    _insert(connection, table, [rows[number] for number in new])
     connection.executemany(table.replace, table.rows(rows[number] for number in better))
     if table.record is Candle and connection.execute("SELECT 1 FROM open_candles").fetchone():
         remove_open_bars(connection, rows)
@@ -56,3 +58,12 @@ def _there(connection: sqlite3.Connection, table: Table[R], keys: list[Key]) -> 
         found = connection.execute(sql, list(chain.from_iterable(whole))).fetchall()
         there.update((table.key_of(record), record) for record in map(table.record_of, found))
     return there
+
+
+def _insert(connection: sqlite3.Connection, table: Table[R], rows: Sequence[R]) -> None:
+    """Insert rows under keys that are free."""
+    together = len(rows) // ROWS_AT_ONCE * ROWS_AT_ONCE
+    for start in range(0, together, ROWS_AT_ONCE):
+        values = chain.from_iterable(table.rows(rows[start : start + ROWS_AT_ONCE]))
+        connection.execute(table.insert_many(ROWS_AT_ONCE), list(values))
+    connection.executemany(table.insert_new, table.rows(rows[together:]))

@@ -58,7 +58,7 @@ class Table(Generic[R]):
         rest = tuple(column for column in self.key if column not in (self.series, self.time))
         self.by_time = (*((self.series,) if self.series else ()), self.time, *rest)
         self.order = (self.time, *(column for column in self.key if column != self.time))
-        marks = ", ".join("?" * len(self.columns))
+        self._marks = marks = ", ".join("?" * len(self.columns))
         same_key = " AND ".join(f'"{column}" = ?' for column in self.key)
         self.select = f"SELECT {quoted(self.columns)} FROM {self.name}"  # noqa: S608
         self.select_by_key = f"{self.select} WHERE {same_key}"
@@ -80,6 +80,10 @@ class Table(Generic[R]):
         if self.by_time[: len(self.key)] != self.key:
             statements.append(f"CREATE INDEX {self.name}_by_time ON {self.name} ({quoted(self.by_time)})")
         return statements
+
+    def insert_many(self, count: int) -> str:
+        """The statement that inserts so many rows, whose keys are free."""
+        return f"INSERT INTO {self.name} VALUES {', '.join([f'({self._marks})'] * count)}"  # noqa: S608
 
     def row(self, record: R) -> tuple[Any, ...]:
         """The column values of a record."""
