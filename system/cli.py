@@ -10,15 +10,18 @@ import sys
 
 import typer
 
+from data_manager.system.commands.audit import audit
+from data_manager.system.commands.backfill import backfill
 from data_manager.system.commands.config import config
 from data_manager.system.commands.demo import demo
 from data_manager.system.commands.feed import feed
+from data_manager.system.commands.gaps import gaps
 from data_manager.system.commands.migrate import migrate
 from data_manager.system.commands.replay import replay
 from data_manager.system.commands.run import run
 from data_manager.system.commands.store import store
 from data_manager.system.commands.version import version
-from data_manager.system.errors import ConfigError, DataManagerError, FeedError, StoreUnavailable
+from data_manager.system.errors import ConfigError, DataManagerError, FeedError, ServiceAway, StoreUnavailable
 
 PROBLEM_FOUND, USAGE, UNREACHABLE = 1, 2, 3
 
@@ -36,6 +39,9 @@ app.command()(config)
 app.command()(migrate)
 app.command()(feed)
 app.command()(replay)
+app.add_typer(backfill, name="backfill")
+app.add_typer(gaps, name="gaps")
+app.add_typer(audit, name="audit")
 app.add_typer(store, name="store")
 app.command()(version)
 
@@ -53,4 +59,4 @@ def exit_code(error: DataManagerError) -> int:
     """2 when the operator's words are wrong, 3 when a server is away, 1 for anything else."""
     if isinstance(error, ConfigError):
         return USAGE
-    return UNREACHABLE if isinstance(error, FeedError | StoreUnavailable) else PROBLEM_FOUND
+    return UNREACHABLE if isinstance(error, FeedError | ServiceAway | StoreUnavailable) else PROBLEM_FOUND

@@ -14,6 +14,8 @@
     │   ├── RequestRefused        who asked: the exchange will never answer this request
     │   │   └── UnknownSymbol     the operator: the exchange does not trade that symbol
     │   └── UnexpectedAnswer      the operator: what answers is not the exchange's API as it is known here
+    ├── ServiceError      who typed a command: the running service did not do what was asked
+    │   └── ServiceAway        nobody at once: it does not answer, or cannot do it now; the command may succeed later
     └── DataError         the publisher: this event cannot be used; it goes to quarantine
 
 Every message is one clear sentence: what is wrong, where, and what to do.
@@ -88,6 +90,14 @@ class UnknownSymbol(RequestRefused):
 
 class UnexpectedAnswer(ExchangeError):
     """A whole answer that the exchange's API does not give: a proxy's page, or a new version's."""
+
+
+class ServiceError(DataManagerError):
+    """The running service, asked by a command, did not do what was asked."""
+
+
+class ServiceAway(ServiceError):
+    """The service does not answer, or a part of it that this needs is not at work now."""
 
 
 class DataError(DataManagerError):

@@ -1,0 +1,112 @@
+"""What the service answers to commands, as far as they use it (http/jobs.py, http/gaps.py, http/errors.py)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+from data_manager.system.errors import ServiceError
+
+T = TypeVar("T")
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One value that was refused, and where it stood."""
+
+    loc: list[str | int]
+    msg: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The body of every error."""
+
+    detail: str | list[Fault]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a job is to fetch."""
+
+    symbol: str
+    data_type: str
+    timeframe: str | None
+    start_time: datetime
+    end_time: datetime
+
+    @property
+    def subject(self) -> str:
+        """In words, without the times."""
+        return " ".join(filter(None, (self.symbol, self.data_type, self.timeframe)))
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A backfill job."""
+
+    job_id: str
+    status: str
+    reason: str
+    request: Asked
+    progress: float
+    records_fetched: int
+    records_inserted: int
+    rows_per_second: float | None
+    eta_seconds: float | None
+    error_message: str | None
+    created_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    gap_ids: list[str] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, well or not."""
+        return self.status in ("completed", "failed")
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A gap; `job` is given where one gap is asked for."""
+
+    gap_id: str
+    dataset_id: str
+    pair: str
+    data_type: str
+    timeframe: str | None
+    start: datetime
+    end: datetime
+    status: str
+    cause: str | None
+    evidence: str | None
+    job_id: str | None
+    first_seen: datetime
+    last_seen: datetime
+    closed_at: datetime | None
+    job: Job | None = None
+
+
+class Pagination(msgspec.Struct, frozen=True):
+    """Where a page stands."""
+
+    total: int
+
+
+class Listed(msgspec.Struct, Generic[T], frozen=True):
+    """A page of a list."""
+
+    data: list[T]
+    pagination: Pagination
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The answer to `POST /audit/run`."""
+
+    status: str
+    message: str
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """A good answer; raises ServiceError for one that is of another version."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise ServiceError(f"The service answers in a way that this version does not know: {error}.") from error

@@ -1,0 +1,34 @@
+"""How commands show times, durations and tables. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+MINUTE, HOUR = 60, 3600
+
+
+def when(moment: datetime) -> str:
+    """A time in UTC, to the second unless it has a part of one; what `--from` and `--to` take."""
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return f"{text.removesuffix('.000')}Z"
+
+
+def lasting(seconds: float) -> str:
+    """A duration in its two largest units."""
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), MINUTE)
+    if seconds < HOUR:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, MINUTE)
+    return f"{hours} h {minutes} min"
+
+
+def columns(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table, its columns as wide as their widest entry."""
+    table = [heading, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(heading))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+    )
