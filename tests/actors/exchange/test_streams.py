@@ -14,6 +14,7 @@ from data_manager.actors.exchange import streams
 from data_manager.actors.exchange.market import Market
 from data_manager.actors.exchange.schedule import Cadence, Schedule
 from data_manager.actors.exchange.server import SimulatedExchange
+from data_manager.actors.exchange.subscriptions import MAX_STREAMS
 from data_manager.system.clock import SystemClock
 from tests.eventually import eventually
 
@@ -73,8 +74,9 @@ def test_books_come_on_their_own_path() -> None:
     [
         "/market/stream?streams=btcusdt@aggTrade/btcusdt@bookTicker",
         "/public/stream?streams=btcusdt@aggTrade",
-        "/public/stream",
-        "/market/stream?streams=" + "/".join(["btcusdt@aggTrade"] * (streams.MAX_STREAMS + 1)),
+        "/public/stream?streams=btcusdt@forceOrder",  # although nobody sends any
+        "/market/stream?streams=btcusdt@depth@100ms",
+        "/market/stream?streams=" + "/".join(f"btcusdt@kline_{n}m" for n in range(MAX_STREAMS + 1)),
     ],
 )
 def test_what_cannot_be_streamed_here_is_refused(path: str) -> None:
@@ -82,6 +84,32 @@ def test_what_cannot_be_streamed_here_is_refused(path: str) -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await session.ws_connect(exchange.ws_url + path)
         assert refused.value.status == 400
+
+    streaming(scenario)
+
+
+def test_a_client_may_ask_for_streams_and_leave_them_while_it_is_connected() -> None:
+    async def scenario(exchange: SimulatedExchange, session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect(f"{exchange.ws_url}/market/stream") as socket:
+
+            async def ask(method: str, *params: str) -> tuple[Any, set[str]]:
+                """The answer, and the streams of the frames before it."""
+                await socket.send_json({"method": method, "params": params, "id": 7})
+                before: set[str] = set()
+                while "id" not in (frame := (await heard(socket, 1))[0]):
+                    before.add(frame["stream"])
+                assert frame["id"] == 7
+                return frame.get("result", frame.get("error")), before
+
+            assert await ask("SUBSCRIBE", "btcusdt@aggTrade") == (None, set())
+            assert {frame["stream"] for frame in await heard(socket, 20)} == {"btcusdt@aggTrade"}
+            assert (await ask("SUBSCRIBE", "btcusdt@bookTicker"))[0]["msg"].endswith("served by /public/stream.")
+            await ask("SUBSCRIBE", "ethusdt@markPrice@1s")
+            await ask("UNSUBSCRIBE", "btcusdt@aggTrade")
+            await heard(socket, 1)
+            result, _ = await ask("LIST_SUBSCRIPTIONS")
+            assert result == ["ethusdt@markPrice@1s"]
+            assert {frame["stream"] for frame in await heard(socket, 2)} == {"ethusdt@markPrice@1s"}
 
     streaming(scenario)
 
