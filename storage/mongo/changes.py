@@ -10,7 +10,12 @@ from pymongo import InsertOne, ReplaceOne
 from data_manager.storage.deciding import REPLACED, STORED, Better, outcome
 from data_manager.storage.mongo.documents import DOCUMENTS, Document, Row
 
-VERSION = ("feed_seq", "market_seq", "stored_at")  # tells two rows under one key apart
+VERSION = (
+    "feed_seq",
+    "market_seq",
+    "stored_at",
+    "source",
+)  # tells two rows under one key apart, as far as they have it
 
 
 class Change(NamedTuple):
@@ -26,7 +31,7 @@ class Change(NamedTuple):
         document = {**self.row.document, "replaced": True} if self.replaced else self.row.document
         if self.there is None:
             return InsertOne(document)
-        return ReplaceOne({name: self.there[name] for name in ("_id", *VERSION)}, document)
+        return ReplaceOne({name: self.there[name] for name in ("_id", *VERSION) if name in self.there}, document)
 
 
 def decide(
@@ -66,4 +71,4 @@ def decide(
 
 def same(row: Row, there: Document | None) -> bool:
     """Whether the document is the one that the row was written as."""
-    return there is not None and all(there[name] == row.document[name] for name in VERSION)
+    return there is not None and all(there.get(name) == row.document.get(name) for name in VERSION)

@@ -7,13 +7,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
 from data_manager.storage.ledger import Counts
 from data_manager.storage.mongo import MongoMarketStore
-from data_manager.storage.mongo import store as store_module
-from data_manager.storage.mongo.connection import Connection
 from data_manager.storage.protocols import MarketStore, Query, Write
 from data_manager.storage.records import MARKET_RECORDS, MINUTE_MS, Funding, Record
 from data_manager.storage.sqlite import SqliteMarketStore
@@ -33,9 +30,7 @@ from tests.storage.examples import (
     received,
     trade,
 )
-
-WRITES = {"insert_one", "insert_many", "bulk_write", "update_one", "delete_many", "create_indexes", "command"}
-CALLS = WRITES | {"find", "find_one", "count_documents", "list_indexes"}
+from tests.storage.mongo_calls import WRITES, wrap_calls
 
 
 class Cut:
@@ -61,34 +56,11 @@ class Cut:
         return call
 
 
-class Proxy:
-    """A database or collection whose calls are counted."""
-
-    def __init__(self, target: Any, cut: Cut) -> None:
-        self._target, self._cut = target, cut
-
-    def __getitem__(self, name: str) -> Proxy:
-        return Proxy(self._target[name], self._cut)
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._target, name)
-        return self._cut.wrapped(name, attribute) if name in CALLS else attribute
-
-
 @pytest.fixture
 def cut(monkeypatch: pytest.MonkeyPatch) -> Cut:
     """Every store that is opened from now on talks through it."""
     cut = Cut()
-
-    class CutConnection(Connection):
-        @property
-        def database(self) -> Database[dict[str, Any]]:
-            return Proxy(super().database, cut)  # type: ignore[return-value]
-
-        def collection(self, name: str) -> Any:
-            return self.database[name]
-
-    monkeypatch.setattr(store_module, "Connection", CutConnection)
+    wrap_calls(monkeypatch, cut.wrapped)
     return cut
 
 
