@@ -56,9 +56,10 @@ class Connection:
     def reason(self) -> ExchangeError:
         """Why it has ended; raises what is no fault of the exchange's."""
         error = self._life.exception()
+        assert error is not None  # it does not just return
         if isinstance(error, ExchangeError):
             return error
-        raise error or RuntimeError("a connection ends with a reason")
+        raise error
 
     async def works(self) -> bool:
         """Wait for its first frame; False when it ends without one."""

@@ -63,9 +63,13 @@ class Subscription:
                 else:
                     since = self._clock.monotonic()
                     await self._take_over(new)
-                    if await new.lasts(self._lifetime_s()):
+                    holds = await new.lasts(self._lifetime_s())
+                    lasted_s = self._clock.monotonic() - since
+                    if lasted_s >= HEALTHY_S:
+                        self._failures = 0
+                    if holds:
                         continue  # it goes when the next one works
-                    self._lost(new.reason(), self._clock.monotonic() - since)
+                    self._log("feed_lost", logging.WARNING, reason=str(new.reason()), after_s=round(lasted_s, 3))
                 await asyncio.sleep(self._pause_s(new.reason()))
         finally:
             await asyncio.gather(*(connection.close() for connection in self._connections))
@@ -89,11 +93,6 @@ class Subscription:
     def _lifetime_s(self) -> float:
         longest = self._streams.reconnect_hours * 3600
         return longest * self._context.rng.uniform(1 - EARLIER, 1)
-
-    def _lost(self, reason: ExchangeError, lasted_s: float) -> None:
-        if lasted_s >= HEALTHY_S:
-            self._failures = 0
-        self._log("feed_lost", logging.WARNING, reason=str(reason), after_s=round(lasted_s, 3))
 
     def _wait_for(self, reason: ExchangeError) -> None:
         text = str(reason)

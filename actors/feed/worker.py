@@ -62,9 +62,9 @@ class FeedWorker:
     def status(self) -> Status:
         """Waiting for `nats` or `exchange`, or running; the lag is what is buffered."""
         waiting = len(self._buffer)
-        if not self._connection.connected:
+        if not self._connection.connected or not self._subscriptions:
             return Status("waiting", "nats", waiting)
-        if not self._subscriptions or not all(one.alive for one in self._subscriptions):
+        if not all(one.alive for one in self._subscriptions):
             return Status("waiting", "exchange", waiting)
         return Status("running", lag=waiting)
 
@@ -87,8 +87,7 @@ class FeedWorker:
                     for task in keeping:
                         task.cancel()
                     await asyncio.wait(keeping)
-                    await self._finish(publisher)
-                    publishing.cancel()
+                    await self._finish(publisher, publishing)
             except ExceptionGroup as group:
                 raise group.exceptions[0] from group  # it ended the others
 
@@ -136,12 +135,13 @@ class FeedWorker:
                 self._drop(REFUSED, publisher.refused - self._refused)
                 self._refused = publisher.refused
 
-    async def _finish(self, publisher: FeedPublisher) -> None:
-        """Nothing comes any more: publish what is left, and wait until NATS has it all."""
+    async def _finish(self, publisher: FeedPublisher, publishing: asyncio.Task[None]) -> None:
+        """Nothing comes any more: let what is left be published, and wait until NATS has it all."""
         try:
             async with asyncio.timeout(FINISH_S):
                 await self._buffer.emptied()
         except TimeoutError:
             self._drop(NATS_AWAY, len(self._buffer))
+        publishing.cancel()
         if not await publisher.drain(FINISH_S) or len(self._buffer):
             log("feed_unpublished", logging.WARNING, buffered=len(self._buffer), published=publisher.published)

@@ -20,13 +20,14 @@ def feed(
     """
     import asyncio
 
-    from data_manager.actors.feed.alone import NAME, publish_until_signalled
+    from data_manager.actors.feed.alone import publish_until_signalled
     from data_manager.system.logs import configure
     from data_manager.system.settings import EMBEDDED
+    from data_manager.system.tree import FEED
 
-    loaded = load_settings(config_file, assign, nats_url=nats, log_level=log_level)
+    loaded = load_settings(config_file, assign, nats_url=nats, log_level=log_level, feed_enabled="true")
     if loaded.settings.nats_url == EMBEDDED:
         raise ConfigError("The feed needs a NATS server that runs: name it with --nats nats://HOST:PORT.")
-    configure(NAME, loaded.settings.log_level)
+    configure(FEED, loaded.settings.log_level)
     loaded.report()
     asyncio.run(publish_until_signalled(loaded.settings))

@@ -126,6 +126,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("--set", "exchange_enabled=true"), "FEED_ENABLED and EXCHANGE_ENABLED exclude each other"),
         (("--nats", "embedded"), "needs a NATS server that runs: name it with --nats nats://HOST:PORT"),
         (("--set", "binance_ws_url=https://fstream.binance.com"), "write wss://HOST or ws://HOST:PORT"),
         (("--set", "binance_ws_url=wss://me:hidden@fstream.binance.com"), "is no address of the exchange"),

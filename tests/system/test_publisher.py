@@ -14,7 +14,7 @@ from data_manager.system import publisher as module
 from data_manager.system.clock import SystemClock
 from data_manager.system.connection import Connection
 from data_manager.system.errors import FeedError
-from data_manager.system.publisher import WINDOW, FeedPublisher
+from data_manager.system.publisher import WINDOW, FeedPublisher, open_feed
 from data_manager.system.settings import Settings
 from data_manager.system.streams import ensure_feed
 from tests.eventually import eventually
@@ -280,3 +280,41 @@ def test_a_silent_server_leaves_the_question_open(server: NatsServer) -> None:
             server.thaw()
 
     play(server, scenario)
+
+
+def open_with(server: NatsServer, stopped: bool = False, **changes: str) -> tuple[bool, bool]:
+    """Whether a publisher was opened, and whether its subject is captured then."""
+    result: list[bool] = []
+
+    async def scenario(c: Connection) -> None:
+        publisher, stop = FeedPublisher(c.client, SUBJECT, SystemClock()), asyncio.Event()
+        if stopped:
+            stop.set()
+        asyncio.get_running_loop().call_later(3, stop.set)
+        result.append(await open_feed(publisher, c.client, Settings.model_validate(changes), stop))
+        result.append(publisher.captured)
+        await publisher.close()
+
+    play(server, scenario)
+    opened, captured = result
+    return opened, captured
+
+
+def test_a_feed_is_opened_with_a_stream_that_captures_it(server: NatsServer) -> None:
+    assert open_with(server) == (True, True)
+
+
+def test_a_feed_over_core_is_opened_without_one(server: NatsServer) -> None:
+    assert open_with(server, delivery="core") == (True, False)
+
+
+def test_a_feed_is_not_opened_after_a_stop(server: NatsServer) -> None:
+    assert open_with(server, stopped=True) == (False, False)
+
+
+def test_a_feed_whose_server_cannot_do_what_is_demanded_waits_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with NatsServer(tmp_path, jetstream=False) as server:
+        assert open_with(server, delivery="jetstream") == (False, False)
+    assert [record.message for record in caplog.records].count("publisher_waiting") == 1

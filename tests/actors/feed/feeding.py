@@ -30,9 +30,9 @@ STREAMS = exchange_conf().streams
 FEED = "data_manager_feed"
 
 
-def simulated(**options: Any) -> SimulatedExchange:
-    """About 220 events a second of two symbols."""
-    return SimulatedExchange(Market(7, FAST.trades_per_minute), SystemClock(), SYMBOLS, cadence=FAST, **options)
+def simulated(symbols: tuple[str, ...] = SYMBOLS, **options: Any) -> SimulatedExchange:
+    """About 110 events a second of each symbol."""
+    return SimulatedExchange(Market(7, FAST.trades_per_minute), SystemClock(), symbols, cadence=FAST, **options)
 
 
 def streams(**changes: Any) -> Streams:
