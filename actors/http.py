@@ -176,6 +176,7 @@ def open_markets(context: Context) -> Markets:
 
 def open_services(context: Context, markets: Markets, catalog: StoreThread[Catalog], line: SupervisorLine) -> Services:
     """All that the routes need."""
+    from data_manager.actors.audit.conf import audit_conf
     from data_manager.http.ports import Services
 
     return Services(
@@ -188,6 +189,7 @@ def open_services(context: Context, markets: Markets, catalog: StoreThread[Catal
         survey=markets.survey,
         catalog=catalog,
         system=line,
+        health_rules=audit_conf().health,
     )
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 
 from aiohttp import web
 
 from data_manager import __version__
-from data_manager.http import condition
+from data_manager.http import condition, quality
 from data_manager.http.answers import answer, stamp
 from data_manager.http.checks import StoreCheck
 from data_manager.http.datasets import Dataset, Datasets
+from data_manager.http.errors import store_errors
+from data_manager.http.params import HealthParams, parse
 from data_manager.http.ports import Services
 from data_manager.storage.choice import MONGO, MYSQL, catalog_backend, market_backend
+from data_manager.storage.protocols import Health
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import StoreError
 
 TREE_STALE_S = 15.0  # a supervisor silent for this long does not watch anything any more
+NOT_AUDITED = "No audit has measured this lately; POST /audit/run has one begin at once."
+SWITCHED_OFF = "Nothing is measured while audits are switched off (ENABLE_AUDITOR=false)."
 GUARANTEES = {"jetstream": "at least once", "core": "at most once"}
 
 
@@ -28,6 +34,7 @@ def routes(services: Services) -> list[web.RouteDef]:
         web.get("/health/liveness", health.liveness),
         web.get("/health/readiness", health.readiness),
         web.get("/health/summary", health.summary),
+        web.get("/health", health.pair),
     ]
 
 
@@ -35,6 +42,10 @@ class HealthRoutes:
     """Handlers."""
 
     def __init__(self, services: Services) -> None:
+        self._services = services
+        self._settings = services.settings
+        self._rules = services.health_rules
+        self._source = services.market_source
         self._clock = services.clock
         self._system = services.system
         self._backends = {market_backend(services.settings), catalog_backend(services.settings)}
@@ -73,24 +84,43 @@ class HealthRoutes:
         }
         return answer(request, body, status=200 if ready else 503)
 
+    async def pair(self, request: web.Request) -> web.Response:
+        """What the newest audits measured of one symbol, as a whole and by dataset; of one timeframe with `period`."""
+        asked = parse(HealthParams, request)
+        with store_errors("catalog"):
+            found = await self._measured(asked.pair)
+        if asked.period is not None:
+            found = [row for row in found if row.timeframe == asked.period]
+        metadata = {"last_audit": quality.last_audit(found), "data_source": self._source}
+        if not found:
+            metadata["message"] = NOT_AUDITED if self._settings.enable_auditor else SWITCHED_OFF
+        body = {
+            "pair": asked.pair,
+            "period": asked.period,
+            "health": quality.health_value(found, self._rules),
+            "datasets": [quality.dataset_value(row, self._rules) for row in found],
+            "metadata": metadata,
+            "parameters": {"pair": asked.pair, "period": asked.period},
+        }
+        return answer(request, body)
+
     async def summary(self, request: web.Request) -> web.Response:
-        """The datasets that exist and what is wrong; what only an audit can tell is null."""
+        """The datasets that exist, how good they are, and what is wrong; what only an audit can tell is else null."""
         market, catalog = await asyncio.gather(self._market.problem(), self._catalog.problem())
         tree = self._system.tree()
+        found = measured = None
         try:
-            found: tuple[Dataset, ...] | None = None if market else await self._datasets.all()
+            found = None if market else await self._datasets.all()
         except StoreError as error:
-            found, market = None, str(error)
-        idle = condition.set_aside(tree)
-        degraded = sum(dataset.symbol in idle for dataset in found or ())
+            market = str(error)
+        try:
+            measured = None if catalog else await self._measured()
+        except StoreError as error:
+            catalog = str(error)
         reasons = condition.shortcomings(tree, market, catalog)
         delivery = condition.delivery(tree)
         data = {
-            "total_datasets": None if found is None else len(found),
-            "healthy_datasets": None,
-            "degraded_datasets": degraded or None,
-            "unhealthy_datasets": None,
-            "overall_score": None,
+            **self._counts(found, measured, condition.set_aside(tree)),
             "status": "degraded" if reasons else "operational",
             "reasons": reasons,
             "delivery": delivery,
@@ -98,6 +128,26 @@ class HealthRoutes:
         }
         metadata = {"last_updated": self._now(), "source": "data-manager"}
         return answer(request, {"data": data, "metadata": metadata, "parameters": {}})
+
+    async def _measured(self, symbol: str | None = None) -> list[Health]:
+        """The newest row of each dataset, unless it is too old to hold."""
+        found = await self._services.catalog.call(lambda catalog: catalog.latest_health(symbol))
+        return quality.current(found, now_ms(self._clock), self._settings.audit_interval)
+
+    def _counts(
+        self, found: Sequence[Dataset] | None, measured: Sequence[Health] | None, idle: Collection[str]
+    ) -> dict[str, object]:
+        datasets = {dataset.name: str(dataset.symbol) for dataset in found or ()}
+        counts = quality.counted(datasets, measured or (), idle, self._rules)
+        nothing = found is None or not measured
+        return {
+            "total_datasets": None if found is None else len(found),
+            "healthy_datasets": None if nothing else counts.healthy,
+            "degraded_datasets": counts.degraded or None if nothing else counts.degraded,
+            "unhealthy_datasets": None if nothing else counts.unhealthy,
+            "unscored_datasets": None if found is None else counts.unscored,
+            "overall_score": quality.mean(row.quality_score for row in measured or ()),
+        }
 
     def _now(self) -> str:
         return stamp(now_ms(self._clock))

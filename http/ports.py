@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Protocol
 
+from data_manager.http.quality import Rules
 from data_manager.http.store_thread import Access, StoreThread
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import Clock
@@ -43,7 +44,7 @@ class Services:
 
     `market` answers pages: inline where that is quicker than a thread, else on a few threads. `survey` is a second
     instance of the same store, on a thread of its own, for what may take long. Both are only read. `market_source` is
-    the name of the back end as responses give it.
+    the name of the back end as responses give it, `health_rules` are the auditor's.
     """
 
     settings: Settings
@@ -55,3 +56,4 @@ class Services:
     survey: StoreThread[MarketStore]
     catalog: StoreThread[Catalog]
     system: SystemPort
+    health_rules: Rules

@@ -25,12 +25,21 @@ from data_manager.storage.choice import catalog_url
 from data_manager.storage.protocols import Incident
 from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.errors import ConfigError
-from data_manager.system.messages import Command, CommandDone, IncidentNews, Message, Pong, TreeNews
+from data_manager.system.messages import (
+    AuditRequested,
+    Command,
+    CommandDone,
+    IncidentNews,
+    JobRequested,
+    Message,
+    Pong,
+    TreeNews,
+)
 from data_manager.system.metrics import Metrics, Totals
 from data_manager.system.settings import Settings
 from data_manager.system.worker import Context
 from tests.eventually import eventually
-from tests.http.serving import candle, store_rows, working_tree
+from tests.http.serving import actor, candle, store_rows, tree, working_tree
 
 CLOCK = SystemClock()
 BEARER = {"Authorization": "Bearer secret"}
@@ -96,6 +105,19 @@ def test_it_serves_what_the_supervisor_and_the_store_hold(tmp_path: Path) -> Non
             tree = await (await session.get("/system/tree")).json()
             assert [view["name"] for view in tree["actors"]] == [view.name for view in working_tree().actors]
             assert 0 <= tree["age_s"] < 10
+
+    asyncio.run(run())
+
+
+def test_what_is_asked_of_other_actors_goes_up_as_a_hint(tmp_path: Path) -> None:
+    async def run() -> None:
+        supervisor = Supervisor(tmp_path)
+        body = {"symbol": "BTCUSDT", "data_type": "funding", "start_time": "2025-10-19", "end_time": "2025-10-20"}
+        async with supervisor.running() as session:
+            supervisor.worker.receive(TreeNews(tree(actor("auditor"))))
+            started = await (await session.post("/backfill/start", json=body, headers=BEARER)).json()
+            assert (await session.post("/audit/run", headers=BEARER)).status == 202
+        assert supervisor.sent == [JobRequested(started["job_id"]), AuditRequested()]
 
     asyncio.run(run())
 

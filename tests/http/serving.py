@@ -14,11 +14,12 @@ import msgspec
 from aiohttp import web
 from pydantic import SecretStr
 
+from data_manager.actors.audit.conf import audit_conf
 from data_manager.http.app import build_app, build_metrics_app, runner
 from data_manager.http.ports import Services
 from data_manager.http.store_thread import Inline, StoreThread
 from data_manager.storage.catalog import SqlCatalog
-from data_manager.storage.protocols import Event, Write
+from data_manager.storage.protocols import Event, Health, Write
 from data_manager.storage.records import Candle, Depth, Funding, Record, Symbol, Trade
 from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.errors import FeedError
@@ -130,6 +131,7 @@ async def serving(folder: Path, *, token: str | None = None, **settings: Any) ->
         survey=StoreThread("market store", market),
         catalog=StoreThread("catalog", lambda: SqlCatalog(f"sqlite:///{folder}/catalog.sqlite3", clock=clock)),
         system=HandSetSystem(),
+        health_rules=audit_conf().health,
     )
     api_port, stop_api = await start(build_app(services))
     metrics_port, stop_metrics = await start(build_metrics_app(services))
@@ -203,6 +205,23 @@ def funding(time_ms: int, *, settled: bool) -> Funding:
 def book(update_id: int, time_ms: int = NOW_MS) -> Depth:
     bids, asks = (("42000.10", "1.000"), ("42000.00", "2.5")), (("42000.20", "0.010"),)
     return Depth(update_id, time_ms, update_id, bids, asks, update_id, 1, time_ms)
+
+
+def health(**changes: Any) -> Health:
+    row = Health(
+        metric_id="m1",
+        dataset_id="candles_BTCUSDT_1m",
+        symbol="BTCUSDT",
+        timeframe="1m",
+        completeness=99.5,
+        freshness_seconds=42,
+        gaps_count=1,
+        duplicates_count=0,
+        consistency_score=100.0,
+        quality_score=99.8,
+        at_ms=NOW_MS,
+    )
+    return replace(row, changes)
 
 
 def replace(row: Any, changes: dict[str, Any]) -> Any:

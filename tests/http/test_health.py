@@ -13,6 +13,7 @@ from data_manager.http.checks import StoreCheck
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.catalog import SqlCatalog
 from data_manager.storage.choice import catalog_url
+from data_manager.storage.protocols import Health
 from data_manager.storage.records import Symbol
 from data_manager.system.settings import Settings
 from tests.http.serving import (
@@ -25,6 +26,7 @@ from tests.http.serving import (
     book,
     candle,
     funding,
+    health,
     serving,
     trade,
     tree,
@@ -166,6 +168,7 @@ def test_the_summary_counts_the_datasets_that_exist_and_knows_no_scores(tmp_path
                 "healthy_datasets": None,
                 "degraded_datasets": None,
                 "unhealthy_datasets": None,
+                "unscored_datasets": 4,
                 "overall_score": None,
                 "status": "operational",
                 "reasons": [],
@@ -224,6 +227,134 @@ def test_the_summary_without_a_tree_says_so(tmp_path: Path) -> None:
         assert data["delivery"] is data["delivery_guarantee"] is None
         assert data["total_datasets"] == 0
 
+    with_api(tmp_path, check)
+
+
+async def audited(api: Api, *rows: Health) -> None:
+    await api.services.catalog.call(lambda catalog: catalog.save_health(rows))
+
+
+def test_the_summary_counts_bands_and_averages_the_scores(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        api.system.latest = working_tree()
+        rows = [candle(NOW_MS - MINUTE), candle(NOW_MS - 5 * MINUTE, "5m"), trade(1, NOW_MS)]
+        api.store([*rows, funding(NOW_MS, settled=True)])
+        await audited(
+            api,
+            health(metric_id="1"),
+            health(metric_id="2", dataset_id="candles_BTCUSDT_5m", timeframe="5m", quality_score=75.0),
+            health(metric_id="3", dataset_id="trades_BTCUSDT", timeframe=None, quality_score=20.2),
+            health(metric_id="4", dataset_id="candles_OLDUSDT_1m", at_ms=NOW_MS - 86_400_000, quality_score=0.0),
+        )
+        data = (await api.get("/health/summary")).body["data"]
+        assert {name: value for name, value in data.items() if name.endswith("datasets")} == {
+            "total_datasets": 4,
+            "healthy_datasets": 1,
+            "degraded_datasets": 1,
+            "unhealthy_datasets": 1,
+            "unscored_datasets": 1,
+        }
+        assert data["overall_score"] == 65.0
+        api.system.latest = tree(actor("ingest/BTCUSDT", "parked"))
+        data = (await api.get("/health/summary")).body["data"]
+        assert (data["healthy_datasets"], data["degraded_datasets"], data["unhealthy_datasets"]) == (0, 3, 1)
+
+    with_api(tmp_path, check)
+
+
+def test_the_summary_without_a_catalog_keeps_what_the_market_store_tells(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        api.system.latest = working_tree()
+        api.store([trade(1, NOW_MS)])
+        data = (await api.get("/health/summary")).body["data"]
+        assert (data["total_datasets"], data["healthy_datasets"], data["overall_score"]) == (1, None, None)
+        assert data["reasons"] == ["The catalog is not available."]
+
+    (tmp_path / "catalog.sqlite3").mkdir()
+    with_api(tmp_path, check)
+
+
+def test_the_health_of_a_pair_is_that_of_its_newest_audits(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        hours = health(metric_id="2", dataset_id="candles_BTCUSDT_1h", timeframe="1h", quality_score=70.0, gaps_count=2)
+        await audited(
+            api,
+            health(metric_id="0", at_ms=NOW_MS - MINUTE, quality_score=1.0),
+            health(metric_id="1"),
+            hours,
+            health(metric_id="3", symbol="ETHUSDT", dataset_id="candles_ETHUSDT_1m"),
+        )
+        body = (await api.get("/health", pair="BTCUSDT", period="1m")).body
+        assert body == {
+            "pair": "BTCUSDT",
+            "period": "1m",
+            "health": {
+                "completeness": 99.5,
+                "freshness_sec": 42,
+                "gaps": 1,
+                "duplicates": 0,
+                "consistency_score": 100.0,
+                "quality_score": 99.8,
+                "band": "healthy",
+                "parts": {"completeness": 39.8, "consistency": 40.0, "freshness": 20.0},
+            },
+            "datasets": [
+                {"dataset_id": "candles_BTCUSDT_1m", "period": "1m", **body["health"], "last_audit": NOW},
+            ],
+            "metadata": {"last_audit": NOW, "data_source": "sqlite"},
+            "parameters": {"pair": "BTCUSDT", "period": "1m"},
+        }
+        whole = (await api.get("/health", pair="BTCUSDT")).body
+        assert (whole["period"], whole["health"]["gaps"], whole["health"]["quality_score"]) == (None, 3, 84.9)
+        assert [each["period"] for each in whole["datasets"]] == ["1h", "1m"]
+
+    with_api(tmp_path, check)
+
+
+def test_the_health_that_nobody_has_measured_is_null_and_says_why(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        await audited(api, health(at_ms=NOW_MS - 86_400_000))
+        for asked in ({"pair": "BTCUSDT"}, {"pair": "NEWUSDT", "period": "1h"}):
+            answer = await api.get("/health", **asked)
+            assert answer.status == 200
+            assert answer.body["health"].pop("parts") == {}
+            assert set(answer.body["health"].values()) == {None}
+            assert answer.body["datasets"] == []
+            assert answer.body["metadata"] == {
+                "last_audit": None,
+                "data_source": "sqlite",
+                "message": "No audit has measured this lately; POST /audit/run has one begin at once.",
+            }
+
+    with_api(tmp_path, check)
+
+
+def test_without_an_auditor_the_health_says_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path, enable_auditor=False) as api:
+            body = (await api.get("/health", pair="BTCUSDT")).body
+            assert "ENABLE_AUDITOR=false" in body["metadata"]["message"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("asked", "loc"), [({}, "pair"), ({"pair": "btc"}, "pair"), ({"pair": "BTCUSDT", "period": "2m"}, "period")]
+)
+def test_health_of_no_pair_or_period_is_422(tmp_path: Path, asked: dict[str, object], loc: str) -> None:
+    async def check(api: Api) -> None:
+        answer = await api.get("/health", **asked)
+        assert (answer.status, answer.body["detail"][0]["loc"]) == (422, ["query", loc])
+
+    with_api(tmp_path, check)
+
+
+def test_health_needs_the_catalog(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        answer = await api.get("/health", pair="BTCUSDT")
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+
+    (tmp_path / "catalog.sqlite3").mkdir()
     with_api(tmp_path, check)
 
 
