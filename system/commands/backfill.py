@@ -180,7 +180,7 @@ def job_in_words(job: Job) -> str:
     asked = job.request
     lines = [
         f"{job.job_id}: {asked.subject} from {when(asked.start_time)} to {when(asked.end_time)}",
-        f"{job.status}, {job.progress:.1f} %, {pace(job)}, {job.records_inserted:,} of them new",
+        f"{job.status}, {job.progress:.1f} %, {pace(job)}, {job.records_inserted:,} new",
     ]
     if job.error_message:
         lines.append(f"because: {job.error_message}")

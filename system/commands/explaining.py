@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data_manager.storage.records import TIMEFRAMES
 from data_manager.system.commands.service_answers import Gap, Job
-from data_manager.system.commands.showing import when
+from data_manager.system.commands.showing import counted, when
 
 CAUSES = {
     "ours": "a part of this service was not at work then",
@@ -25,7 +25,7 @@ def explained(gap: Gap) -> list[str]:
         f"Cause: {CAUSES.get(gap.cause or '', UNKNOWN)}.",
     ]
     if gap.evidence:
-        lines.append(f"Evidence: {gap.evidence}.")
+        lines.append(f"Evidence: {gap.evidence.removesuffix('.')}.")
     if gap.job is not None:
         lines.append(worked_on(gap.job))
     return [*lines, *what_next(gap)]
@@ -37,13 +37,13 @@ def missing(gap: Gap) -> str:
     if gap.timeframe not in TIMEFRAMES:
         return f"{gap.dataset_id} is not whole {span}."
     bars = round((gap.end - gap.start).total_seconds() * 1000) // TIMEFRAMES[gap.timeframe]
-    return f"{gap.dataset_id} lacks {bars:,} {'bar' if bars == 1 else 'bars'}: what opens {span}."
+    return f"{gap.dataset_id} lacks {counted(bars, 'bar')}: what opens {span}."
 
 
 def worked_on(job: Job) -> str:
     """What the gap's job has done."""
     why = f", because {job.error_message}" if job.error_message else ""
-    rows = f"{job.records_fetched:,} rows fetched, {job.records_inserted:,} of them new"
+    rows = f"{counted(job.records_fetched, 'row')} fetched, {job.records_inserted:,} new"
     return f"Job {job.job_id} ({job.reason}): {job.status} at {job.progress:.0f} %{why}; {rows}."
 
 

@@ -12,7 +12,7 @@ import typer
 from data_manager.system.clock import Clock
 from data_manager.system.commands.service import Service
 from data_manager.system.commands.service_answers import Job, decode
-from data_manager.system.commands.showing import lasting
+from data_manager.system.commands.showing import counted, lasting
 from data_manager.system.errors import ServiceAway, ServiceError
 
 POLL_S = 0.5
@@ -81,9 +81,10 @@ def told_in_lines(clock: Clock) -> Show:
 
 def pace(job: Job) -> str:
     """How many rows, how fast, and how long the rest takes; what is not known is left out."""
-    known = [f"{job.records_fetched:,} rows"]
+    known = [counted(job.records_fetched, "row")]
     if job.rows_per_second is not None:
-        known.append(f"{job.rows_per_second:,.0f} a second")
+        places = 1 if job.rows_per_second < 10 else 0
+        known.append(f"{job.rows_per_second:,.{places}f} a second")
     if job.eta_seconds is not None:
         known.append(f"{lasting(job.eta_seconds)} left")
     return ", ".join(known)

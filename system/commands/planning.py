@@ -10,7 +10,7 @@ from data_manager.actors.backfill.conf import ExchangeConf, exchange_conf
 from data_manager.actors.backfill.plan import DataType, Estimate, Work, estimate, of_candles, page_size
 from data_manager.actors.backfill.weights import Route
 from data_manager.storage.records import TIMEFRAMES, Symbol
-from data_manager.system.commands.showing import lasting, when
+from data_manager.system.commands.showing import counted, lasting, when
 from data_manager.system.errors import ConfigError
 from data_manager.system.settings import Settings, is_symbol
 
@@ -131,13 +131,13 @@ def in_words(plan: Plan) -> str:
     """The plan for people."""
     wanted, cost = plan.wanted, plan.cost
     what = " ".join(filter(None, (wanted.symbol, wanted.data_type.value, wanted.timeframe)))
-    bars = "" if plan.bars is None else f": {plan.bars:,} bars"
+    bars = "" if plan.bars is None else f": {counted(plan.bars, 'bar')}"
     least = "at least " if wanted.data_type is DataType.TRADES else ""
     weight = f"weight {cost.weight:,} of {plan.weight_a_minute:,} a minute" if cost.weight else "which weigh nothing"
     return "\n".join(
         (
             f"{what} from {when(wanted.start)} to {when(wanted.end)}{bars}",
-            f"{least}{cost.requests:,} requests for up to {plan.rows_a_request:,} rows each, {weight}",
+            f"{least}{counted(cost.requests, 'request')} for up to {plan.rows_a_request:,} rows each, {weight}",
             f"{lasting(cost.seconds)} or more, with the whole budget to itself",
         )
     )

@@ -25,6 +25,11 @@ def lasting(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of something, whose plural takes an s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def columns(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table, its columns as wide as their widest entry."""
     table = [heading, *rows]

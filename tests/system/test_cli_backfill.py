@@ -106,7 +106,7 @@ def test_a_run_waits_for_its_job_and_tells_how_far_it_is(api: ServedApi) -> None
     assert (code, err) == (0, "completed, 100.0 %, 60 rows, 15 a second\n")
     assert out.splitlines() == [
         f"{asked.job_id}: BTCUSDT candles 1m from 2025-10-20T10:00:00Z to 2025-10-20T11:00:00Z",
-        "completed, 100.0 %, 60 rows, 15 a second, 58 of them new",
+        "completed, 100.0 %, 60 rows, 15 a second, 58 new",
     ]
 
 

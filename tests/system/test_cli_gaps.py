@@ -63,7 +63,7 @@ def test_a_gap_is_explained_with_all_that_is_known(api: ServedApi, typed: Termin
         "First seen 2025-10-20T11:59:00Z, last seen 2025-10-20T12:00:00Z; status backfilling.",
         "Cause: a part of this service was not at work then.",
         "Evidence: 2 of the bars that must be there are not stored.",
-        "Job one (gap): running at 50 %; 1 rows fetched, 1 of them new.",
+        "Job one (gap): running at 50 %; 1 row fetched, 1 new.",
         "Next: its job fetches it, and it is closed once an audit finds it whole."
         " `data-manager backfill show one` tells how far it is.",
     ]

@@ -99,5 +99,5 @@ def test_a_job_that_failed_tells_why() -> None:
     told = story(job=FAILED, job_id="j1", evidence="1 bar is not stored")
     assert told[3:5] == [
         "Evidence: 1 bar is not stored.",
-        "Job j1 (gap): failed at 40 %, because the exchange does not answer; 2,000 rows fetched, 0 of them new.",
+        "Job j1 (gap): failed at 40 %, because the exchange does not answer; 2,000 rows fetched, 0 new.",
     ]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_manager.system.commands.planning import moment
-from data_manager.system.commands.showing import columns, lasting, when
+from data_manager.system.commands.showing import columns, counted, lasting, when
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,10 @@ def test_a_time_that_is_shown_can_be_typed(time: datetime) -> None:
     problems: list[str] = []
     assert moment("--from", when(time), problems) == time
     assert problems == []
+
+
+def test_one_is_singular() -> None:
+    assert [counted(number, "row") for number in (0, 1, 2, 1440)] == ["0 rows", "1 row", "2 rows", "1,440 rows"]
 
 
 def test_a_table_is_as_wide_as_its_entries_and_has_no_trailing_blanks() -> None:
