@@ -77,8 +77,14 @@ FAMILIES: dict[str, Family] = {
         "counter", "Order-book rows deleted early, for want of space.", ("dataset",)
     ),
     "data_manager_audit_cycle_seconds": Family("gauge", "How long the last audit of everything took."),
+    "data_manager_audit_rounds_total": Family("counter", "Audits of everything that have ended."),
     "data_manager_audit_gaps_detected_total": Family("counter", "Gaps found.", ("symbol", "timeframe")),
-    "data_manager_open_gaps": Family("gauge", "Gaps of candles that are not closed.", ("symbol",)),
+    "data_manager_audit_health_score": Family(
+        "gauge", "How good a dataset is, 0 to 100; absent while unknown.", ("symbol", "data_type", "timeframe")
+    ),
+    "data_manager_gaps_open": Family(
+        "gauge", "Gaps of a dataset that have not ended.", ("symbol", "data_type", "timeframe")
+    ),
     "data_manager_feed_messages_total": Family(
         "counter", "Events that came from the exchange's streams, by their class.", ("class",)
     ),

@@ -1,45 +1,62 @@
-"""The audit of a symbol: each of its series in turns, its gaps kept in the catalog."""
+"""The audit of a symbol: each of its series in turns, its gaps kept in the catalog, and its health measured."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from data_manager.actors.audit.candles import Audited, CandleAudit
-from data_manager.actors.audit.causes import explained
-from data_manager.actors.audit.gaps import audit_log, reconcile, stamp
+from data_manager.actors.audit.conf import AuditConf
+from data_manager.actors.audit.events import EventAudit
 from data_manager.actors.audit.grid import Range
+from data_manager.actors.audit.keeping import Book, Kept, range_of, read_book, settle
+from data_manager.actors.audit.lost import Break, Silence, keep_breaks, keep_silences, witnessed
+from data_manager.actors.audit.measured import HOUR_MS
+from data_manager.actors.audit.rates import FundingAudit
+from data_manager.actors.audit.scoring import Scoring
+from data_manager.actors.audit.trades import TradeAudit
+from data_manager.actors.housekeeping.chores import rested
 from data_manager.http.store_thread import StoreThread
-from data_manager.storage.protocols import Catalog, Gap, GapStatus, MarketStore
-from data_manager.storage.records import Candle, Symbol, series_of
+from data_manager.storage.protocols import Catalog, MarketStore
+from data_manager.storage.records import Candle, Funding, Series, Symbol, Trade, series_of
 from data_manager.storage.retention import retention_of
 from data_manager.system.clock import Clock, now_ms
-from data_manager.system.logs import log
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
 
-LASTING = (GapStatus.OPEN.value, GapStatus.BACKFILLING.value)
-MAX_GAPS = 1_000  # of one series that are compared at a time
-MAX_INCIDENTS = 500  # the newest, in which causes are looked for
+REPAIRABLE = (Candle, Trade, Funding)  # the types whose history the exchange gives
 
 
 class Auditor:
-    """Finds gaps and closes those that are whole again. Raises StoreError where a store is away."""
+    """Finds gaps and closes those that are whole again. Raises StoreError where a store is away.
+
+    `gaps_found` is called for a symbol once new open gaps of it are in the catalog.
+    """
 
     def __init__(
         self,
         market: StoreThread[MarketStore],
         catalog: StoreThread[Catalog],
         settings: Settings,
+        conf: AuditConf,
         clock: Clock,
         metrics: Metrics,
+        gaps_found: Callable[[Symbol], None],
     ) -> None:
         self._market = market
         self._catalog = catalog
         self._clock = clock
         self._metrics = metrics
-        self._audit = CandleAudit(retention_of(settings), round(settings.gap_tolerance_seconds * 1000))
+        self._gaps_found = gaps_found
+        grace_ms = round(settings.gap_tolerance_seconds * 1000)
+        retention, look_back_ms = retention_of(settings), conf.health.window_hours * HOUR_MS
+        self._candles = CandleAudit(retention, grace_ms, look_back_ms)
+        self._trades = TradeAudit(retention, grace_ms, look_back_ms)
+        self._rates = FundingAudit(retention, conf.funding.grace_s * 1000, look_back_ms)
+        self._events = EventAudit(retention, conf, settings, grace_ms)
+        self._siblings = conf.silence.siblings
+        self._scoring = Scoring(conf, self._candles, self._trades, self._rates, self._events, metrics)
+        self._look_back_ms: int | None = conf.start_hours * HOUR_MS  # for trades and events; None: to the beginning
 
     async def symbols(self) -> Sequence[Symbol]:
         """Every symbol that holds data."""
@@ -47,52 +64,86 @@ class Auditor:
 
     def forget(self) -> None:
         """Take nothing for whole any more: the next look at each series begins at its beginning."""
-        self._audit.forget()
+        self._look_back_ms = None
+        for audit in (self._candles, self._trades, self._rates, self._events):
+            audit.forget()
 
     async def look(self, symbol: Symbol) -> None:
-        """Look at what may have changed since the last look."""
-        lasting = 0
+        """Look at what may have changed since the last look, and measure the symbol's health."""
+        book, now = await self._catalog.call(partial(read_book, symbol)), now_ms(self._clock)
+        kept: dict[Series, Kept] = {}
         for series in series_of(symbol):
-            if series.record is Candle:
-                audited = await self._market.call(partial(self._audit.look, series, now_ms(self._clock)))
-                lasting += await self._catalog.call(partial(self._settle, audited))
-        self._metrics.set("data_manager_open_gaps", lasting, symbol=symbol)
+            if series.record in REPAIRABLE:
+                kept[series] = await self._settle(await self._look(series, book, now), book)
+        lost: dict[Series, list[Range]] = {}
+        for series in self._events.stored(symbol):
+            found = await self._silences(series, now)
+            before = map(range_of, book.settled.get(series.dataset_id, ()))
+            lost[series] = [*before, *(silence.range for silence in found)]
+        measured = await self._market.call(partial(self._scoring.measure, symbol, kept, lost, now_ms(self._clock)))
+        await self._catalog.call(lambda catalog: catalog.save_health(measured))
+        if any(each.opened for each in kept.values()):
+            self._gaps_found(symbol)
 
     async def look_again(self, symbol: Symbol, dataset_id: str, repaired: Range) -> None:
-        """Look at what a job has repaired."""
-        await self.look(symbol)
+        """Look at what a job has repaired, and at nothing else."""
+        series = next((each for each in series_of(symbol) if each.dataset_id == dataset_id), None)
+        if series is None or series.record not in REPAIRABLE:
+            return
+        book, now = await self._catalog.call(partial(read_book, symbol)), now_ms(self._clock)
+        kept = await self._settle(await self._look_within(series, repaired, now), book)
+        if kept.opened:
+            self._gaps_found(symbol)
 
-    def _settle(self, audited: Audited, catalog: Catalog) -> int:
-        """Save what is new and what has changed; how many gaps of the series last."""
-        series, now = audited.series, now_ms(self._clock)
-        known, _ = catalog.gaps(dataset_id=series.dataset_id, statuses=LASTING, limit=MAX_GAPS, descending=False)
-        found = audited.found
-        if found:
-            incidents = catalog.incidents(limit=MAX_INCIDENTS)
-            found = [explained(each, series.symbol, incidents, now) for each in found]
-        new, changed = reconcile(series, known, found, audited.audited, now)
-        if new or changed:
-            catalog.save_gaps([*new, *changed])
-        if new:
-            catalog.save_audit_logs([audit_log(gap) for gap in new])
-        self._tell(new, changed)
-        closed = sum(gap.status == GapStatus.CLOSED for gap in changed)
-        return len(known) + len(new) - closed
+    async def keep_breaks(self, breaks: Sequence[Break]) -> None:
+        """Keep the breaks that ingest has told in the catalog."""
+        now = now_ms(self._clock)
+        await self._catalog.call(lambda catalog: keep_breaks(breaks, now, catalog, self._metrics))
 
-    def _tell(self, new: list[Gap], changed: list[Gap]) -> None:
-        for gap in new:
-            self._metrics.inc(
-                "data_manager_audit_gaps_detected_total", symbol=gap.symbol, timeframe=gap.timeframe or ""
-            )
-            log(
-                "gap_found",
-                logging.WARNING,
-                dataset=gap.dataset_id,
-                start=stamp(gap.start_ms),
-                end=stamp(gap.end_ms),
-                cause=gap.cause,
-                evidence=gap.evidence,
-            )
-        for gap in changed:
-            if gap.status == GapStatus.CLOSED:
-                log("gap_closed", dataset=gap.dataset_id, start=stamp(gap.start_ms), end=stamp(gap.end_ms))
+    async def _look(self, series: Series, book: Book, now: int) -> Audited:
+        market = self._market
+        if series.record is Candle:
+            since = book.begins.get(series.dataset_id)
+            return await market.call(lambda store: self._candles.look(series, now, store, since_ms=since))
+        if series.record is Funding:
+            return await market.call(lambda store: self._rates.look(series, now, store))
+        done = False
+        while not done:
+            async with rested(self._clock):
+                done = await market.call(lambda store: self._trades.read(series, now, store, self._since(now)))
+        known = [range_of(gap) for gap in book.lasting.get(series.dataset_id, ())]
+        return await market.call(lambda store: self._trades.look(series, now, store, known))
+
+    async def _look_within(self, series: Series, within: Range, now: int) -> Audited:
+        if series.record is Candle:
+            return await self._market.call(lambda store: self._candles.look(series, now, store, within=within))
+        if series.record is Funding:
+            return await self._market.call(lambda store: self._rates.look(series, now, store, within=within))
+        return await self._market.call(lambda store: self._trades.look_again(series, within, now, store))
+
+    async def _settle(self, audited: Audited, book: Book) -> Kept:
+        now = now_ms(self._clock)
+        return await self._catalog.call(lambda catalog: settle(audited, book, now, catalog, self._metrics))
+
+    async def _silences(self, series: Series, now: int) -> list[Silence]:
+        """Read on to the end, and keep every silence that is found."""
+        found: list[Silence] = []
+        types = list(self._events.stored(series.symbol))
+        done = False
+        while not done:
+            async with rested(self._clock):
+                silent, done = await self._market.call(
+                    lambda store: self._events.read(series, now, store, self._since(now))
+                )
+                witnesses = partial(witnessed, series, silent, types, self._siblings)
+                told = await self._market.call(witnesses) if silent else []
+                if told:
+                    await self._keep_silences(told, now)
+            found += told
+        return found
+
+    async def _keep_silences(self, silences: Sequence[Silence], now: int) -> None:
+        await self._catalog.call(lambda catalog: keep_silences(silences, now, catalog, self._metrics))
+
+    def _since(self, now: int) -> int:
+        return 0 if self._look_back_ms is None else now - self._look_back_ms

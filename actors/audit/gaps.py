@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 
-from data_manager.actors.audit.grid import Range
+from data_manager.actors.audit.grid import Range, joined, without
 from data_manager.storage.protocols import AuditLog, Gap, GapStatus
 from data_manager.storage.records import Series
 
@@ -26,41 +26,59 @@ class Found(NamedTuple):
     evidence: str
 
 
-def reconcile(
-    series: Series, known: Sequence[Gap], found: Sequence[Found], audited: Range, now_ms: int
-) -> tuple[list[Gap], list[Gap]]:
-    """The gaps that are new, and those known whose rows change: seen again, or closed.
+class Changes(NamedTuple):
+    """What one look changes of the gaps of a series."""
 
-    `known` are the series' gaps that have not ended, `found` ascend and lie within `audited`. What overlaps a known
-    gap is that gap, as large as it is now; a second part of it is a gap of its own. A known gap that lies within
-    `audited` and is not found any more is whole again: closed.
+    new: list[Gap]
+    seen: list[Gap]  # again, with the times and the evidence of now
+    whole: list[Gap]  # nothing is missing between their times any more
+    expired: list[Gap]  # older than what is kept: nobody looks for them any more
+
+
+def reconcile(
+    series: Series,
+    known: Sequence[Gap],
+    found: Sequence[Found],
+    audited: Sequence[Range],
+    now_ms: int,
+    kept_ms: int = 0,
+) -> Changes:
+    """What becomes of the series' gaps that have not ended, when it was looked at in the ranges `audited`.
+
+    `found` ascend and lie within `audited`, which ascend too. What overlaps a known gap is that gap, as large as it is
+    now; a second part of it is a gap of its own. A known gap all of which was audited, and which is not found any
+    more, is whole again; what is before `kept_ms` need not be looked at for that.
     """
-    new: list[Gap] = []
-    changed: list[Gap] = []
+    changes = Changes([], [], [], [])
     unmatched = list(known)
     for each in found:
         match = next((gap for gap in unmatched if _overlap(gap, each.missing)), None)
         if match is None:
-            new.append(_opened(series, each, now_ms))
+            changes.new.append(opened(series, each, now_ms))
             continue
         unmatched.remove(match)
-        changed.append(
-            msgspec.structs.replace(
-                match,
-                start_ms=each.missing.start_ms,
-                end_ms=each.missing.end_ms,
-                cause=each.cause,
-                evidence=each.evidence,
-                last_seen_ms=now_ms,
-            )
+        start, end = each.missing
+        seen = msgspec.structs.replace(
+            match, start_ms=start, end_ms=end, cause=each.cause, evidence=each.evidence, last_seen_ms=now_ms
         )
+        changes.seen.append(seen)
+    looked_at = list(joined(sorted(audited)))
     for gap in unmatched:
-        if audited.start_ms <= gap.start_ms and gap.end_ms <= audited.end_ms:
-            evidence = f"audited again at {stamp(now_ms)}: nothing is missing between its times"
-            changed.append(
-                msgspec.structs.replace(gap, status=GapStatus.CLOSED.value, evidence=evidence, closed_ms=now_ms)
-            )
-    return new, changed
+        if gap.end_ms <= kept_ms:
+            changes.expired.append(gap)
+        elif not list(without(Range(max(gap.start_ms, kept_ms), gap.end_ms), looked_at)):
+            changes.whole.append(gap)
+    return changes
+
+
+def parts_outside(gap: Gap, others: Iterable[Range]) -> Iterator[Gap]:
+    """What of a new gap is not in any of the ranges, which ascend and never overlap."""
+    for part in without(Range(gap.start_ms, gap.end_ms), others):
+        if part == Range(gap.start_ms, gap.end_ms):
+            yield gap
+        else:
+            gap_id = _id_of(gap.dataset_id, part.start_ms, gap.first_seen_ms)
+            yield msgspec.structs.replace(gap, gap_id=gap_id, start_ms=part.start_ms, end_ms=part.end_ms)
 
 
 def audit_log(gap: Gap) -> AuditLog:
@@ -75,10 +93,10 @@ def stamp(ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=ms)).isoformat()
 
 
-def _opened(series: Series, found: Found, now_ms: int) -> Gap:
-    name = f"{series.dataset_id}/{found.missing.start_ms}/{now_ms}"
+def opened(series: Series, found: Found, now_ms: int) -> Gap:
+    """A gap that was found for the first time."""
     return Gap(
-        gap_id=str(uuid.uuid5(_NAMESPACE, name)),
+        gap_id=_id_of(series.dataset_id, found.missing.start_ms, now_ms),
         dataset_id=series.dataset_id,
         symbol=series.symbol,
         data_type=series.record.dataset,
@@ -91,6 +109,17 @@ def _opened(series: Series, found: Found, now_ms: int) -> Gap:
         first_seen_ms=now_ms,
         last_seen_ms=now_ms,
     )
+
+
+def lost(series: Series, found: Found, now_ms: int, name: str) -> Gap:
+    """A gap that nobody can fill, from the beginning; the same `name` in a series is the same row."""
+    gap = opened(series, found, now_ms)
+    gap_id = str(uuid.uuid5(_NAMESPACE, f"{series.dataset_id}/{name}"))
+    return msgspec.structs.replace(gap, gap_id=gap_id, status=GapStatus.UNFILLABLE.value, closed_ms=now_ms)
+
+
+def _id_of(dataset_id: str, start_ms: int, first_seen_ms: int) -> str:
+    return str(uuid.uuid5(_NAMESPACE, f"{dataset_id}/{start_ms}/{first_seen_ms}"))
 
 
 def _overlap(gap: Gap, other: Range) -> bool:

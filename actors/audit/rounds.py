@@ -10,12 +10,15 @@ from contextlib import suppress
 from data_manager.actors.audit.agenda import Agenda, Look
 from data_manager.actors.audit.auditor import Auditor
 from data_manager.actors.audit.grid import Range
+from data_manager.actors.audit.lost import Break
 from data_manager.actors.housekeeping.chores import FIRST_S, JITTER, next_slot, retry_s
 from data_manager.storage.records import Symbol
 from data_manager.system.clock import Clock
 from data_manager.system.errors import StoreError, StoreUnavailable
 from data_manager.system.logs import log
 from data_manager.system.metrics import Metrics
+
+MAX_BREAKS = 1_000  # that wait for the catalog
 
 
 class Rounds:
@@ -28,6 +31,7 @@ class Rounds:
         self._rng = rng
         self._metrics = metrics
         self._agenda = Agenda()
+        self._breaks: list[Break] = []
         self._told = asyncio.Event()
         self._from_the_beginning = False
         self._refused: set[Symbol] = set()  # that could not be looked at the last time
@@ -41,6 +45,12 @@ class Rounds:
     def suspected(self, symbol: Symbol) -> None:
         """A symbol may miss something."""
         self._agenda.suspected(symbol)
+        self._told.set()
+
+    def broken(self, link: Break) -> None:
+        """A chain of depth updates was broken; what is beyond MAX_BREAKS is not kept."""
+        if len(self._breaks) < MAX_BREAKS:
+            self._breaks.append(link)
         self._told.set()
 
     def everything(self) -> None:
@@ -69,6 +79,10 @@ class Rounds:
             await self._begin_round()
             self._auditor.forget()
             self._from_the_beginning = False
+        if self._breaks:
+            breaks = tuple(self._breaks)
+            await self._auditor.keep_breaks(breaks)
+            del self._breaks[: len(breaks)]
         look = self._agenda.next()
         if look is not None:
             await self._take(look)
@@ -86,6 +100,7 @@ class Rounds:
     def _end_round(self) -> None:
         now = self._clock.monotonic()
         self._metrics.set("data_manager_audit_cycle_seconds", now - self._began)
+        self._metrics.inc("data_manager_audit_rounds_total")
         self._due = next_slot(self._start, self._every_s, now) + self._rng.uniform(0, JITTER * self._every_s)
 
     async def _take(self, look: Look) -> None:

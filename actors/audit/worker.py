@@ -6,50 +6,54 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 
+from data_manager.actors.audit.anchored import AnchoredClock
 from data_manager.actors.audit.auditor import Auditor
+from data_manager.actors.audit.conf import audit_conf
 from data_manager.actors.audit.grid import Range
+from data_manager.actors.audit.lost import BREAK_MS, Break
 from data_manager.actors.audit.presence import Presence
 from data_manager.actors.audit.rounds import Rounds
+from data_manager.actors.audit.watching import FeedWatch
 from data_manager.actors.housekeeping.housekeeping import Housekeeping
 from data_manager.actors.stores import open_catalog
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.choice import open_market_store
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.storage.records import Symbol
-from data_manager.system.messages import AuditRequested, Message, RangeRepaired, Suspected
+from data_manager.system.clock import now_ms
+from data_manager.system.messages import AuditRequested, GapFound, Message, RangeRepaired, Suspected
 from data_manager.system.worker import Context, Status
 
 ANSWER_S = 60.0  # for one call: a count or a sweep of a large symbol may take long
 OFF = "audit=off"  # in the status where ENABLE_AUDITOR=false: only the housekeeping is done
+DEPTH_CHAIN = "depth_chain"  # ingest's reason where a link between two depth updates never came
 
 
 class AuditWorker:
     """Audits on a schedule and at once where it is told to; keeps both stores in order whether it audits or not."""
 
     def __init__(self, context: Context) -> None:
-        settings, clock, rng, metrics = context.settings, context.clock, context.rng, context.metrics
-        self._name = context.name
+        settings, clock = context.settings, context.clock
+        self._context = context
         self._market: StoreThread[MarketStore] = StoreThread(
             "market store", lambda: open_market_store(settings, clock), answer_s=ANSWER_S
         )
         self._catalog: StoreThread[Catalog] = StoreThread("catalog", lambda: open_catalog(context))
-        stores = self._market, self._catalog
-        self._presence = Presence(
-            {"market_store": self._market, "catalog": self._catalog}, "" if settings.enable_auditor else OFF
-        )
-        self._housekeeping = Housekeeping(*stores, settings, clock, rng, metrics)
-        self._rounds: Rounds | None = None
+        self._anchored = AnchoredClock(clock)
+        note = "" if settings.enable_auditor else OFF
+        self._presence = Presence({"market_store": self._market, "catalog": self._catalog}, note)
+        self._housekeeping = Housekeeping(self._market, self._catalog, settings, clock, context.rng, context.metrics)
+        self._rounds = self._watch = None
         if settings.enable_auditor:
-            auditor = Auditor(*stores, settings, clock, metrics)
-            self._rounds = Rounds(auditor, settings.audit_interval, clock, rng, metrics)
+            self._rounds, self._watch = self._audits()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; see Worker. A call to a store that is under way then ends by itself."""
         async with AsyncExitStack() as cleanup:
             for store in (self._market, self._catalog):
                 cleanup.push_async_callback(store.close)
-            rounds = [self._rounds.run()] if self._rounds else []
-            await until(stop, self._presence.run(), self._housekeeping.run(), *rounds)
+            audits = [part.run() for part in (self._rounds, self._watch) if part is not None]
+            await until(stop, self._presence.run(), self._housekeeping.run(), *audits)
 
     def status(self) -> Status:
         """`waiting` for a store that is away."""
@@ -66,16 +70,38 @@ class AuditWorker:
                 if self._rounds is not None:
                     self._hint(self._rounds, message)
             case _:
-                raise TypeError(f"{self._name} does not understand {type(message).__name__}")
+                raise TypeError(f"{self._context.name} does not understand {type(message).__name__}")
+
+    def _audits(self) -> tuple[Rounds, FeedWatch]:
+        context, clock, conf = self._context, self._anchored, audit_conf()
+        stores = self._market, self._catalog
+
+        def gaps_found(symbol: Symbol) -> None:
+            context.send(GapFound(symbol))
+
+        auditor = Auditor(*stores, context.settings, conf, clock, context.metrics, gaps_found)
+        symbols = [Symbol(name) for name in context.settings.supported_pairs]
+        return (
+            Rounds(auditor, context.settings.audit_interval, clock, context.rng, context.metrics),
+            FeedWatch(*stores, symbols, conf, clock),
+        )
 
     def _hint(self, rounds: Rounds, message: Suspected | RangeRepaired | AuditRequested) -> None:
         match message:
+            case Suspected(symbol=symbol, reason=reason) if reason == DEPTH_CHAIN:
+                rounds.broken(self._break(message))
             case Suspected(symbol=symbol):
                 rounds.suspected(Symbol(symbol))
             case RangeRepaired(symbol=symbol, dataset_id=dataset_id, start_ms=start_ms, end_ms=end_ms):
                 rounds.repaired(Symbol(symbol), dataset_id, Range(start_ms, end_ms))
             case AuditRequested():
                 rounds.everything()
+
+    def _break(self, told: Suspected) -> Break:
+        """Where ingest does not tell when, it was just now."""
+        end = now_ms(self._anchored) if told.end_ms is None else told.end_ms
+        start = end - BREAK_MS if told.start_ms is None else told.start_ms
+        return Break(Symbol(told.symbol), told.detail, Range(start, end))
 
 
 async def until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:

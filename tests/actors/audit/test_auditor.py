@@ -6,36 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from data_manager.actors.audit.auditor import Auditor
-from data_manager.storage.protocols import Gap, Incident
-from data_manager.storage.records import MINUTE_MS, Candle, Symbol
+from data_manager.storage.protocols import Incident
+from data_manager.storage.records import MINUTE_MS, Symbol
 from data_manager.system.errors import StoreUnavailable
-from data_manager.system.settings import Settings
+from tests.actors.audit.auditors import audit, auditor, gaps, minute
 from tests.actors.housekeeping.stores import NOW, Stores, captured, with_stores
-from tests.storage.examples import BTC, candle
+from tests.storage.examples import BTC
 
 ETH = Symbol("ETHUSDT")
 BACK = 10  # minutes before NOW that the series begins
-
-
-def auditor(stores: Stores) -> Auditor:
-    settings = Settings(gap_tolerance_seconds=0)
-    return Auditor(stores.market_thread, stores.catalog_thread, settings, stores.clock, stores.metrics)
-
-
-async def audit(audits: Auditor) -> None:
-    """A round."""
-    for symbol in await audits.symbols():
-        await audits.look(symbol)
-
-
-def minute(number: int) -> Candle:
-    """The bar that opens so many minutes before NOW."""
-    return candle(0, open_time=NOW - number * MINUTE_MS, stored_ms=NOW)
-
-
-def gaps(stores: Stores) -> list[Gap]:
-    return stores.catalog.gaps(descending=False)[0]
 
 
 def test_a_hole_is_a_gap_once_until_it_is_filled_and_then_closed(tmp_path: Path) -> None:
@@ -54,15 +33,16 @@ def test_a_hole_is_a_gap_once_until_it_is_filled_and_then_closed(tmp_path: Path)
         (log,) = stores.catalog.audit_logs(BTC)
         assert log.details.startswith("Gap from ")
         assert stores.counter("audit_gaps_detected_total", symbol=BTC, timeframe="1m") == 1
-        assert stores.gauge("open_gaps", symbol=BTC) == 1
+        assert stores.gauge("gaps_open", symbol=BTC, data_type="candles", timeframe="1m") == 1
 
         stores.store([minute(4), minute(5)])
         with captured() as lines:
             await audit(audits)
         (gap,) = gaps(stores)
         assert (gap.status, gap.closed_ms) == ("closed", NOW + 1000)
-        assert [line["event"] for line in lines] == ["gap_closed"]
-        assert stores.gauge("open_gaps", symbol=BTC) == 0
+        told = [(line["event"], line["dataset"]) for line in lines]
+        assert told == [("gap_closed", "candles_BTCUSDT_1m"), ("gap_found", "candles_BTCUSDT_5m")]  # to be rolled up
+        assert stores.gauge("gaps_open", symbol=BTC, data_type="candles", timeframe="1m") == 0
         await audit(audits)
         assert gaps(stores) == [gap]
 
@@ -102,7 +82,7 @@ def test_a_complete_store_has_no_gaps(tmp_path: Path) -> None:
             stores.store(list(map(minute, range(1, BACK))), symbol)
         await audit(auditor(stores))
         assert gaps(stores) == []
-        assert stores.gauge("open_gaps", symbol=ETH) == 0
+        assert stores.gauge("gaps_open", symbol=ETH, data_type="candles", timeframe="1m") == 0
 
     with_stores(tmp_path, check)
 

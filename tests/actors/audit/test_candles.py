@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data_manager.actors.audit import candles
+from data_manager.actors.audit import reading
 from data_manager.actors.audit.candles import Audited, CandleAudit
 from data_manager.actors.audit.grid import Range
 from data_manager.storage.protocols import Query, Write
@@ -52,13 +52,13 @@ def looking(tmp_path: Path) -> Iterator[Looking]:
 
 def test_nothing_is_missing_where_nothing_was_ever_stored(looking: Looking) -> None:
     looked = looking.at(100)
-    assert (looked.found, looked.audited.bars(MINUTE_MS)) == ([], 0)
+    assert (looked.found, looked.audited) == ((), ())
 
 
 def test_a_complete_series_has_no_holes(looking: Looking) -> None:
     looking.hold(*map(candle, range(10)))
     assert looking.holes(9) == []
-    assert looking.at(9).audited.end_ms == T0 + 10 * MINUTE_MS
+    assert looking.audit.holes(ONE)[0].end_ms == T0 + 10 * MINUTE_MS
 
 
 def test_one_missing_bar_is_found_once_its_grace_is_over(looking: Looking) -> None:
@@ -69,7 +69,7 @@ def test_one_missing_bar_is_found_once_its_grace_is_over(looking: Looking) -> No
 
 def test_the_audit_begins_with_the_first_whole_minute_after_the_first_event(looking: Looking) -> None:
     looking.hold(trade(1, time_ms=T0 + 30_000), derived(0, 3, complete=False), *map(candle, (1, 2)))
-    assert looking.at(2).audited == Range(T0 + MINUTE_MS, T0 + 3 * MINUTE_MS)
+    assert looking.at(2).audited == [Range(T0 + MINUTE_MS, T0 + 3 * MINUTE_MS)]
     assert looking.holes(2) == []
 
 
@@ -113,11 +113,11 @@ def test_what_is_older_than_its_retention_is_nobodys_loss(looking: Looking) -> N
     looking.audit = CandleAudit(Retention({(Candle, "1m"): 1}), GRACE)
     now = T0 + 3 * DAY_MS
     looked = looking.audit.look(ONE, now, looking.store)
-    assert looked.audited.start_ms == now - DAY_MS
+    assert looked.audited[0].start_ms == now - DAY_MS
 
 
 def test_a_long_series_is_read_in_pages(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candles, "PAGE_ROWS", 7)
+    monkeypatch.setattr(reading, "PAGE_ROWS", 7)
     looking.hold(*(candle(minute) for minute in range(50) if minute not in (6, 7, 20)))
     assert looking.holes(49) == [(6, 8), (20, 21)]
 
@@ -138,11 +138,11 @@ def test_what_was_whole_is_not_read_again_until_it_is_forgotten(
     looking.at(9)
     looking.hold(candle(10), candle(12))
     assert looking.holes(12) == [(11, 12)]
-    assert looking.holes(12) == [(11, 12)]  # until it is filled, from there
+    assert looking.holes(12) == [(11, 12)]  # until it is filled: the hole alone
     looking.hold(candle(11), candle(13))
     assert looking.holes(13) == []
     minutes = [(start - T0) // MINUTE_MS for start in read if start is not None]
-    assert minutes == [1, 10, 11, 11]
+    assert minutes == [1, 10, 11, 11, 13]
     looking.audit.forget()
     looking.at(13)
     assert (read[-1] or 0) - T0 == MINUTE_MS

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from data_manager.actors.audit import rounds
-from data_manager.actors.audit.auditor import Auditor
 from data_manager.actors.audit.grid import Range
 from data_manager.actors.audit.rounds import Rounds
 from data_manager.actors.housekeeping import chores
@@ -19,7 +18,7 @@ from data_manager.storage.protocols import Gap
 from data_manager.storage.records import MINUTE_MS, Symbol
 from data_manager.system.clock import SystemClock
 from data_manager.system.errors import StoreUnavailable
-from data_manager.system.settings import Settings
+from tests.actors.audit.auditors import auditor
 from tests.actors.housekeeping.stores import NOW, Stores, captured, with_stores
 from tests.eventually import eventually
 from tests.storage.examples import BTC, candle
@@ -38,9 +37,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def driven(stores: Stores, every_s: float = 3600) -> AsyncIterator[Rounds]:
     """Rounds at the real clock's pace, of an auditor at the stores' time."""
-    settings = Settings(gap_tolerance_seconds=0)
-    auditor = Auditor(stores.market_thread, stores.catalog_thread, settings, stores.clock, stores.metrics)
-    driver = Rounds(auditor, every_s, SystemClock(), random.Random(1), stores.metrics)
+    driver = Rounds(auditor(stores), every_s, SystemClock(), random.Random(1), stores.metrics)
     running = asyncio.create_task(driver.run())
     try:
         yield driver
