@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from data_manager.storage.protocols import Dataset, Gap, Incident, Job, Lineage
+from data_manager.storage.protocols import Conflict, Dataset, Gap, Health, Incident, Job, Lineage
 from tests.storage.examples import T0
 
 CATALOGS = ("mysql", "sqlite")
@@ -84,3 +84,30 @@ def gap(gap_id: str, **fields: Any) -> Gap:
         "last_seen_ms": T0 + 2,
     }
     return Gap(gap_id, **{**values, **fields})
+
+
+def health(metric_id: str, at_ms: int = T0, **fields: Any) -> Health:
+    values: dict[str, Any] = {
+        "dataset_id": "candles_BTCUSDT_1m",
+        "symbol": "BTCUSDT",
+        "timeframe": "1m",
+        "completeness": 99.5,
+        "freshness_seconds": 61,
+        "gaps_count": 2,
+        "duplicates_count": 0,
+        "consistency_score": 100.0,
+        "quality_score": 97.25,
+    }
+    return Health(metric_id, at_ms=at_ms, **{**values, **fields})
+
+
+def conflict(conflict_id: str, at_ms: int = T0, **fields: Any) -> Conflict:
+    values = {
+        "dataset_id": "candles_BTCUSDT_1m",
+        "symbol": "BTCUSDT",
+        "row_key": "1m 1700000040000",
+        "stored_row": '{"close":"1"}',
+        "offered_row": '{"close":"2"}',
+        "source": "rest",
+    }
+    return Conflict(conflict_id, at_ms=at_ms, **{**values, **fields})

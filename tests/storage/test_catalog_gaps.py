@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,14 +10,22 @@ import msgspec
 import pytest
 
 from data_manager.storage.catalog import SqlCatalog
-from data_manager.storage.protocols import AuditLog, Expiring
+from data_manager.storage.catalog_rows import TEXT_BYTES
+from data_manager.storage.protocols import AuditLog, Expiring, GapStatus
 from tests.storage.catalogs import CATALOGS, empty_database, gap
 from tests.storage.examples import T0, FixedClock
 
+OPEN, BACKFILLING, CLOSED = GapStatus.OPEN, GapStatus.BACKFILLING, GapStatus.CLOSED
+
 
 @pytest.fixture(params=CATALOGS)
-def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlCatalog]:
-    catalog = SqlCatalog(empty_database(request.param, tmp_path, request), clock=FixedClock())
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return empty_database(request.param, tmp_path, request)
+
+
+@pytest.fixture
+def catalog(url: str) -> Iterator[SqlCatalog]:
+    catalog = SqlCatalog(url, clock=FixedClock())
     yield catalog
     catalog.close()
 
@@ -85,3 +94,96 @@ def test_closed_gaps_and_old_audits_grow_old_and_open_gaps_never(catalog: SqlCat
     assert catalog.expire(Expiring.GAPS, T0 + 100) == 1
     assert [each.gap_id for each in catalog.gaps()[0]] == ["open"]
     assert catalog.expire(Expiring.AUDIT_LOGS, T0 + 1) == 1
+
+
+# -- what an audit sees -------------------------------------------------------------------------------------
+
+
+def test_a_gap_that_is_seen_first_is_inserted_whole(catalog: SqlCatalog) -> None:
+    catalog.see_gaps([gap("a"), gap("b", status="unfillable", cause="feed", closed_ms=T0 + 2)])
+    assert catalog.gap("a") == gap("a")
+    assert catalog.gap("b") == gap("b", status="unfillable", cause="feed", closed_ms=T0 + 2)
+
+
+@pytest.mark.parametrize("status", GapStatus)
+def test_a_gap_that_is_seen_again_keeps_its_status_its_job_and_its_end(catalog: SqlCatalog, status: GapStatus) -> None:
+    there = gap("a", status=status.value, job_id="j", closed_ms=T0 + 5, cause="unknown", evidence="none")
+    catalog.save_gaps([there])
+    seen = gap("a", end_ms=T0 + 120_000, cause="feed", evidence="silence", first_seen_ms=T0 + 8, last_seen_ms=T0 + 9)
+    catalog.see_gaps([seen])
+    assert catalog.gap("a") == msgspec.structs.replace(
+        there, end_ms=T0 + 120_000, cause="feed", evidence="silence", last_seen_ms=T0 + 9
+    )
+
+
+# -- the way of a gap ---------------------------------------------------------------------------------------
+
+
+def test_a_gap_moves_from_open_to_closed_and_says_when_and_by_what(catalog: SqlCatalog) -> None:
+    catalog.save_gaps([gap("a", evidence="silence"), gap("b")])
+    assert catalog.move_gap("a", BACKFILLING, only_from=[OPEN], at_ms=T0 + 5, job_id="j")
+    assert catalog.gap("a") == gap("a", status="backfilling", job_id="j", evidence="silence")
+    assert catalog.move_gap("a", CLOSED, only_from=[OPEN, BACKFILLING], at_ms=T0 + 7, evidence="12 rows 币安")
+    assert catalog.gap("a") == gap("a", status="closed", job_id="j", evidence="12 rows 币安", closed_ms=T0 + 7)
+    assert catalog.move_gap("a", OPEN, only_from=[CLOSED], at_ms=T0 + 9)
+    assert catalog.gap("a") == gap("a", job_id="j", evidence="12 rows 币安")
+    assert catalog.gap("b") == gap("b")
+
+
+@pytest.mark.parametrize("status", GapStatus)
+def test_a_gap_ends_where_its_status_is_an_end(catalog: SqlCatalog, status: GapStatus) -> None:
+    catalog.save_gaps([gap("a")])
+    assert catalog.move_gap("a", status, only_from=[OPEN], at_ms=T0 + 5)
+    moved = catalog.gap("a")
+    assert moved is not None
+    assert moved.closed_ms == (None if status in (OPEN, BACKFILLING) else T0 + 5)
+
+
+def test_a_gap_of_another_status_stays_as_it_is(catalog: SqlCatalog) -> None:
+    there = gap("a", status="backfilling", job_id="j")
+    catalog.save_gaps([there])
+    for only_from in ([OPEN], [OPEN, CLOSED], []):
+        assert not catalog.move_gap("a", BACKFILLING, only_from=only_from, at_ms=T0 + 5, job_id="k", evidence="e")
+        assert catalog.gap("a") == there
+    assert not catalog.move_gap("A", OPEN, only_from=[BACKFILLING], at_ms=T0 + 5)
+
+
+def test_a_move_that_changes_nothing_is_a_move(catalog: SqlCatalog) -> None:
+    """MySQL counts rows that change, unless it is asked for those that it finds."""
+    catalog.save_gaps([gap("a", status="backfilling", job_id="j")])
+    for _ in range(2):
+        assert catalog.move_gap("a", BACKFILLING, only_from=[OPEN, BACKFILLING], at_ms=T0 + 5, job_id="j")
+    assert not catalog.move_gap("a", BACKFILLING, only_from=[OPEN], at_ms=T0 + 5, job_id="j")
+
+
+def test_evidence_that_is_too_long_is_cut(catalog: SqlCatalog) -> None:
+    catalog.save_gaps([gap("a")])
+    assert catalog.move_gap("a", CLOSED, only_from=[OPEN], at_ms=T0, evidence="x" * (TEXT_BYTES + 1))
+    moved = catalog.gap("a")
+    assert moved is not None
+    assert moved.evidence is not None
+    assert len(moved.evidence.encode()) == TEXT_BYTES
+
+
+def test_one_of_many_that_want_a_gap_gets_it(url: str, catalog: SqlCatalog) -> None:
+    names = [f"gap {number}" for number in range(10)]
+    catalog.save_gaps([gap(name) for name in names])
+    barrier = threading.Barrier(4)
+    taken: list[tuple[str, str]] = []
+
+    def take(job_id: str) -> None:
+        mine = SqlCatalog(url, clock=FixedClock())
+        barrier.wait(30)
+        for name in names:
+            if mine.move_gap(name, BACKFILLING, only_from=[OPEN], at_ms=T0, job_id=job_id):
+                taken.append((name, job_id))
+        mine.close()
+
+    takers = [threading.Thread(target=take, args=(job_id,)) for job_id in "abcd"]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join(60)
+    found, _ = catalog.gaps()
+    assert sorted(taken) == sorted((each.gap_id, str(each.job_id)) for each in found)
+    assert len(taken) == len(names)

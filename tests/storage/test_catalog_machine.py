@@ -16,7 +16,18 @@ from sqlalchemy import create_engine, delete
 
 from data_manager.storage import catalog_tables as tables
 from data_manager.storage.catalog import SqlCatalog
-from data_manager.storage.protocols import Dataset, Expiring, Incident, Job, Lineage
+from data_manager.storage.protocols import (
+    Dataset,
+    Expiring,
+    Gap,
+    GapStatus,
+    Health,
+    Incident,
+    Job,
+    JobReason,
+    JobStatus,
+    Lineage,
+)
 from tests.storage.catalogs import CATALOGS, empty_database
 from tests.storage.examples import T0, FixedClock
 
@@ -79,6 +90,41 @@ jobs = st.builds(
     error_message=st.none() | texts,
     started_ms=none_or_times,
     completed_ms=none_or_times,
+    reason=st.sampled_from(JobReason).map(str),
+    checkpoint=st.none() | texts,
+)
+statuses = st.sampled_from(GapStatus)
+gaps = st.builds(
+    Gap,
+    gap_id=keys,
+    dataset_id=keys,
+    symbol=keys,
+    data_type=keys,
+    timeframe=st.none() | keys,
+    start_ms=times,
+    end_ms=times,
+    status=statuses.map(str),
+    cause=st.none() | texts,
+    evidence=st.none() | texts,
+    first_seen_ms=times,
+    last_seen_ms=times,
+    job_id=st.none() | keys,
+    closed_ms=none_or_times,
+)
+scores = st.none() | st.integers(0, 10_000).map(lambda n: n / 100)
+metrics = st.builds(
+    Health,
+    metric_id=keys,
+    dataset_id=st.sampled_from(["a", "A", "币安"]),
+    symbol=keys,
+    timeframe=st.none() | keys,
+    completeness=scores,
+    freshness_seconds=counts,
+    gaps_count=counts,
+    duplicates_count=counts,
+    consistency_score=scores,
+    quality_score=scores,
+    at_ms=times,
 )
 
 
@@ -93,6 +139,8 @@ class CatalogMachine(RuleBasedStateMachine):
         self.datasets: dict[str, Dataset] = {}
         self.lineage: dict[str, Lineage] = {}
         self.jobs: dict[str, Job] = {}
+        self.gaps: dict[str, Gap] = {}
+        self.health: dict[str, Health] = {}
 
     @rule(incident=incidents)
     def save_incident(self, incident: Incident) -> None:
@@ -116,6 +164,93 @@ class CatalogMachine(RuleBasedStateMachine):
     def save_job(self, job: Job) -> None:
         self.catalog.save_job(job)
         self.jobs[job.job_id] = job
+
+    @rule(saved=st.lists(gaps, max_size=3))
+    def save_gaps(self, saved: list[Gap]) -> None:
+        self.catalog.save_gaps(saved)
+        for each in saved:
+            there = self.gaps.get(each.gap_id, each)
+            self.gaps[each.gap_id] = msgspec.structs.replace(each, first_seen_ms=there.first_seen_ms)
+
+    @rule(seen=st.lists(gaps, max_size=3))
+    def see_gaps(self, seen: list[Gap]) -> None:
+        self.catalog.see_gaps(seen)
+        for each in seen:
+            there = self.gaps.get(each.gap_id, each)
+            kept = {name: getattr(there, name) for name in ("first_seen_ms", "status", "job_id", "closed_ms")}
+            self.gaps[each.gap_id] = msgspec.structs.replace(each, **kept)
+
+    @rule(
+        gap_id=keys,
+        to=statuses,
+        only_from=st.lists(statuses, max_size=3),
+        at_ms=times,
+        job_id=st.none() | keys,
+        evidence=st.none() | texts,
+    )
+    def move_gap(
+        self,
+        gap_id: str,
+        to: GapStatus,
+        only_from: list[GapStatus],
+        at_ms: int,
+        job_id: str | None,
+        evidence: str | None,
+    ) -> None:
+        there = self.gaps.get(gap_id)
+        moved = there is not None and there.status in only_from
+        given = {"only_from": only_from, "at_ms": at_ms, "job_id": job_id, "evidence": evidence}
+        assert self.catalog.move_gap(gap_id, to, **given) == moved  # type: ignore[arg-type]
+        if moved and there is not None:
+            self.gaps[gap_id] = msgspec.structs.replace(
+                there,
+                status=to.value,
+                closed_ms=None if to in ("open", "backfilling") else at_ms,
+                job_id=there.job_id if job_id is None else job_id,
+                evidence=there.evidence if evidence is None else evidence,
+            )
+
+    @rule(saved=st.lists(metrics, max_size=4))
+    def save_health(self, saved: list[Health]) -> None:
+        self.catalog.save_health(saved)
+        self.health.update((each.metric_id, each) for each in saved)
+
+    @rule(symbol=st.none() | keys)
+    def ask_for_health(self, symbol: str | None) -> None:
+        ordered = sorted(self.health.values(), key=lambda each: (each.at_ms, each.metric_id))
+        latest = {each.dataset_id: each for each in ordered if symbol in (None, each.symbol)}
+        assert self.catalog.latest_health(symbol) == [latest[name] for name in sorted(latest)]
+
+    @rule(
+        statuses=st.lists(st.sampled_from(JobStatus), max_size=2),
+        symbol=st.none() | keys,
+        data_type=st.none() | keys,
+        from_ms=none_or_times,
+        to_ms=none_or_times,
+        descending=st.booleans(),
+    )
+    def list_jobs(
+        self,
+        statuses: list[JobStatus],
+        symbol: str | None,
+        data_type: str | None,
+        from_ms: int | None,
+        to_ms: int | None,
+        descending: bool,
+    ) -> None:
+        def matches(each: Job) -> bool:
+            assert each.created_ms is not None
+            in_time = (from_ms or 0) <= each.created_ms < (to_ms or each.created_ms + 1)
+            asked = symbol in (None, each.symbol) and data_type in (None, each.data_type)
+            return in_time and asked and (not statuses or each.status in statuses)
+
+        def place(each: Job) -> tuple[int, str]:
+            return each.created_ms or 0, each.job_id
+
+        found = sorted(filter(matches, self.jobs.values()), key=place, reverse=descending)
+        asked = {"statuses": statuses, "symbol": symbol, "data_type": data_type, "from_ms": from_ms, "to_ms": to_ms}
+        page = self.catalog.jobs(**asked, limit=3, offset=1, descending=descending)  # type: ignore[arg-type]
+        assert page == (found[1:4], len(found))
 
     @rule(before_ms=times)
     def expire_incidents(self, before_ms: int) -> None:
@@ -148,6 +283,12 @@ class CatalogMachine(RuleBasedStateMachine):
     def look_up(self, name: str) -> None:
         assert self.catalog.dataset(name) == self.datasets.get(name)
         assert self.catalog.job(name) == self.jobs.get(name)
+        assert self.catalog.gap(name) == self.gaps.get(name)
+        newest = sorted(
+            (each for each in self.health.values() if each.dataset_id == name),
+            key=lambda each: (-each.at_ms, each.metric_id),
+        )
+        assert self.catalog.health_history(name) == newest
         records = sorted(
             (each for each in self.lineage.values() if each.dataset_id == name),
             key=lambda each: (-each.at_ms, each.lineage_id),
@@ -172,7 +313,7 @@ def clear(url: str) -> Iterator[Callable[[], None]]:
 
     def clear() -> None:
         with engine.begin() as connection:
-            for table in (tables.incidents, tables.datasets, tables.lineage_records, tables.backfill_jobs):
+            for table in tables.metadata.sorted_tables:
                 connection.execute(delete(table))
 
     yield clear

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 
 import msgspec
@@ -13,11 +14,11 @@ import pytest
 from sqlalchemy import Engine, ExceptionContext, event
 
 from data_manager.storage.catalog import SqlCatalog
-from data_manager.storage.protocols import Expiring, Job
+from data_manager.storage.protocols import Expiring, GapStatus, Job
 from data_manager.system.errors import StoreError, StoreUnavailable
 from tests.eventually import eventually_sync
 from tests.servers.databases import PASSWORD, USER, MariaDbServer, free_port
-from tests.storage.catalogs import dataset, driven, incident, job
+from tests.storage.catalogs import dataset, driven, gap, incident, job
 from tests.storage.examples import T0, FixedClock
 
 Open = Callable[..., SqlCatalog]
@@ -138,25 +139,45 @@ def test_while_the_server_is_down_calls_say_so_and_the_same_catalog_recovers(
     assert new.job("a") == running(10)
 
 
+@pytest.fixture
+def lost_answers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The answers of as many commits get lost as the first item says."""
+    left = [0]
+    commit = pymysql.connections.Connection.commit
+
+    def commit_and_lose_the_answer(connection: pymysql.connections.Connection) -> None:
+        commit(connection)
+        if left[0]:
+            left[0] -= 1
+            raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
+
+    monkeypatch.setattr(pymysql.connections.Connection, "commit", commit_and_lose_the_answer)
+    return left
+
+
 def test_a_commit_whose_answer_is_lost_does_no_harm(
-    server: MariaDbServer, url: str, open_catalog: Open, monkeypatch: pytest.MonkeyPatch, codes: list[int]
+    server: MariaDbServer, url: str, open_catalog: Open, lost_answers: list[int], codes: list[int]
 ) -> None:
     catalog = open_catalog()
     catalog.check()
     codes.clear()
-    commit = pymysql.connections.Connection.commit
-    lost: list[object] = []
-
-    def commit_and_lose_the_answer(connection: pymysql.connections.Connection) -> None:
-        commit(connection)
-        if len(lost) < 2:
-            lost.append(connection)
-            raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
-
-    monkeypatch.setattr(pymysql.connections.Connection, "commit", commit_and_lose_the_answer)
+    lost_answers[0] = 2
     catalog.save_job(running(10))
     assert codes == [2013, 2013]
     assert jobs_in(server, url) == (("a", "running", 10),)
+
+
+def test_who_has_moved_a_gap_learns_it_though_the_answer_was_lost(open_catalog: Open, lost_answers: list[int]) -> None:
+    catalog = open_catalog()
+    catalog.save_gaps([gap("a"), gap("b", status="backfilling", job_id="j")])
+    take = partial(catalog.move_gap, to=GapStatus.BACKFILLING, only_from=[GapStatus.OPEN], at_ms=T0)
+    lost_answers[0] = 2
+    assert take("a", job_id="j")
+    assert lost_answers[0] == 0
+    for gap_id, job_id in (("a", "j"), ("a", "k"), ("b", "k"), ("c", "j")):
+        lost_answers[0] = 1 if job_id == "k" else 0
+        assert not take(gap_id, job_id=job_id), (gap_id, job_id)
+    assert catalog.gap("a") == gap("a", status="backfilling", job_id="j")
 
 
 def test_a_database_that_was_made_anew_gets_its_tables_again(
