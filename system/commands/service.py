@@ -8,7 +8,6 @@ A command repeats the option types in its signature and hands what it got to `co
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -84,7 +83,7 @@ class Service:
             connection.request(method, f"{self._base}{path}{'?' if given else ''}{given}", body, headers)
             answer = connection.getresponse()
             content = answer.read(MAX_ANSWER + 1)
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, UnicodeError) as error:  # the last for a host that cannot be one
             raise ServiceAway(
                 f"Nothing answers at {self.url} ({reason(error)}): start the service with `data-manager run` or"
                 " `data-manager demo`, or say with --url where it is."
@@ -120,21 +119,28 @@ def checked(url: str) -> SplitResult:
 
 
 def connect(config: Path | None, assign: list[str] | None, url: str | None, token_file: Path | None = None) -> Service:
-    """The service that the options name: by `url`, else on this host where the settings say. Raises ConfigError."""
+    """The service that the options name: by `url`, else on this host where the settings say.
+
+    Raises ConfigError, and ServiceAway where it was to tell its port and has not.
+    """
     settings = load_settings(config, assign).settings
     token = settings.api_token.get_secret_value() if settings.api_token else None
-    return Service(url or own_url(settings), token if token_file is None else read_token(token_file))
+    if token_file is not None:
+        token = read_token(token_file)
+    elif token is not None:
+        check_token(token, "API_TOKEN")
+    return Service(url or own_url(settings), token)
 
 
 def own_url(settings: Settings) -> str:
-    """Where a service with these settings answers. With API_PORT=0 it has written its port down; ConfigError if not."""
+    """Where a service with these settings answers. With API_PORT=0 it has written its port down, or is away."""
     host = "127.0.0.1" if settings.api_host in ANYWHERE else settings.api_host
     port = settings.api_port or written_port(settings.ports_file)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def written_port(path: Path) -> int:
-    """The port that the service has bound."""
+    """The port that the service has bound; raises ServiceAway."""
     import orjson
 
     try:
@@ -151,9 +157,14 @@ def read_token(path: Path) -> str:
         token = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--token-file {path} cannot be read ({reason(error)}).") from error
-    if not token or not token.isascii() or not token.isprintable():
-        raise ConfigError(f"--token-file {path} holds no token: write the service's API_TOKEN into it, and no more.")
+    check_token(token, f"--token-file {path}")
     return token
+
+
+def check_token(token: str, origin: str) -> None:
+    """Raise ConfigError, without the token, for what no header can carry."""
+    if not token or not token.isascii() or not token.isprintable():
+        raise ConfigError(f"{origin} holds no token: it must be one line of printable ASCII, and no more.")
 
 
 def refusal(reply: Reply, url: str) -> DataManagerError:
@@ -185,7 +196,7 @@ def detail(body: bytes) -> str | None:
 
 def reason(error: BaseException) -> str:
     """What went wrong below HTTP, without the numbers of the operating system."""
-    if isinstance(error, socket.timeout):
+    if isinstance(error, TimeoutError):
         return f"no answer within {ANSWER_S:g} s"
     return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
 

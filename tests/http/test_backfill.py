@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from data_manager.http import backfill
 from data_manager.http.backfill import MAX_OPEN_JOBS
@@ -335,10 +336,10 @@ def test_a_job_made_for_a_gap_names_it(tmp_path: Path) -> None:
     with_api(tmp_path, check)
 
 
-@pytest.mark.parametrize("job_id", ["none", "%00", "a'%20or%201=1", "%F0%9F%92%A9", "x" * 300])
+@pytest.mark.parametrize("job_id", ["none", "%00", "%ff", "%ED%A0%80", "a'%20or%201=1", "%F0%9F%92%A9", "x" * 300])
 def test_an_unknown_id_is_404_with_a_sentence(tmp_path: Path, job_id: str) -> None:
     async def check(api: Api) -> None:
-        answer = await api.get(f"/backfill/jobs/{job_id}")
+        answer = await api.get(URL(f"/backfill/jobs/{job_id}", encoded=True))
         assert answer.status == 404
         assert answer.body["detail"].startswith("There is no job ")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from data_manager.http.jobs import job_value
 from data_manager.storage.protocols import Gap
@@ -132,6 +133,15 @@ def test_gaps_of_one_dataset_are_found_by_its_id_or_by_symbol_and_period(tmp_pat
     with_api(tmp_path, check)
 
 
+@pytest.mark.parametrize("dataset", ["%ff", "%ED%A0%80", "%00", "'%20or%201=1"])
+def test_a_dataset_that_cannot_be_has_no_gaps(tmp_path: Path, dataset: str) -> None:
+    async def check(api: Api) -> None:
+        answer = await api.get(URL(f"/gaps?dataset={dataset}", encoded=True))
+        assert (answer.status, answer.body["data"]) == (200, [])
+
+    with_api(tmp_path, check)
+
+
 def test_a_gap_is_shown_with_its_job(tmp_path: Path) -> None:
     async def check(api: Api) -> None:
         await save(api, gap("one", status="backfilling", job_id="job1"), gap("two", job_id="gone"))
@@ -145,11 +155,12 @@ def test_a_gap_is_shown_with_its_job(tmp_path: Path) -> None:
     with_api(tmp_path, check)
 
 
-def test_an_unknown_id_is_404(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gap_id", ["none", "%00", "%ff", "%ED%A0%80", "a'%20or%201=1", "x" * 300])
+def test_an_unknown_id_is_404(tmp_path: Path, gap_id: str) -> None:
     async def check(api: Api) -> None:
-        answer = await api.get("/gaps/none")
+        answer = await api.get(URL(f"/gaps/{gap_id}", encoded=True))
         assert answer.status == 404
-        assert "There is no gap none" in answer.body["detail"]
+        assert "There is no gap " in answer.body["detail"]
 
     with_api(tmp_path, check)
 

@@ -131,6 +131,13 @@ def test_nobody_at_the_address_ends_with_3_and_the_next_command(typed: Terminal)
         )
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "no-such-host.invalid"])
+def test_a_host_that_cannot_be_is_nobody(typed: Terminal, host: str) -> None:
+    done = typed("gaps", "list", "--url", f"http://{host}:8000")
+    assert done.code == 3
+    assert done.err.startswith(f"Nothing answers at http://{host}:8000 (")
+
+
 def test_a_service_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_module, "ANSWER_S", 0.1)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent, pytest.raises(ServiceAway, match=r"within 0\.1 s"):
@@ -234,6 +241,15 @@ def test_what_cannot_be_a_token_is_refused_unseen(tmp_path: Path, content: bytes
     with pytest.raises(ConfigError) as refused:
         read_token(tmp_path / "token")
     assert "Evil" not in str(refused.value)
+
+
+@pytest.mark.parametrize("token", ["tökèn", "a\r\nX-Evil: 1"])
+def test_a_token_of_the_environment_that_no_header_can_carry_is_refused_unseen(typed: Terminal, token: str) -> None:
+    typed.set(API_TOKEN=token)
+    done = typed("audit", "run", "--url", f"http://127.0.0.1:{free_port()}")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("API_TOKEN holds no token")
+    assert token not in done.err
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
