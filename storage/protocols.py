@@ -110,9 +110,9 @@ class MarketStore(Protocol):
 
         A row whose key is not there is inserted; one whose key is there replaces it where its rank is greater. Rows
         under one key that say different things (storage/differing.py) are told, whichever of them stays, also when
-        another process writes at the same time: nothing is overwritten unseen. Outside the ledger, since nothing of
-        it came from the feed. A repetition changes nothing. Raises RowRefused, or StoreUnavailable when trying
-        again may help.
+        another process writes at the same time: nothing is overwritten unseen. A bar that has closed takes its open
+        bar away. Outside the ledger, since nothing of it came from the feed. A repetition changes nothing. Raises
+        RowRefused, or StoreUnavailable when trying again may help.
         """
         ...
 
@@ -415,7 +415,10 @@ class Catalog(Protocol):
         offset: int = 0,
         descending: bool = True,
     ) -> tuple[list[Job], int]:
-        """Those that match, by when they were created (`from_ms <= created < to_ms`) and id, and how many in all."""
+        """Those that match, by when they were created (`from_ms <= created < to_ms`) and id, and how many in all.
+
+        No status means any.
+        """
         ...
 
     def save_gaps(self, gaps: Sequence[Gap]) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from data_manager.storage.klines import CandlesElsewhere, KlinesCandles, timeframe_of
 from data_manager.storage.klines_tables import LENGTHS, plain
-from data_manager.storage.protocols import MarketStore, Query
+from data_manager.storage.protocols import MarketStore, Merged, Query
 from data_manager.storage.records import Candle, OpenCandle, Symbol, Trade
 from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.clock import to_datetime
@@ -250,6 +250,10 @@ def test_candles_come_from_there_and_all_else_from_the_store(
         both.count(BTC, Candle, Query())
     assert both.rows(BTC, Trade, Query()) == [trade(1), trade(2)]
     assert (both.count(BTC, Trade, Query()), both.count(BTC, OpenCandle, Query())) == (2, 0)
+    assert both.merge(BTC, [trade(2), trade(3)]) == Merged(inserted=1)
+    assert both.merge(BTC, [candle(0, timeframe="1h", source="rest")]) == Merged(replaced=1)
+    assert store.rows(BTC, Trade, Query()) == [trade(1), trade(2), trade(3)]
+    assert both.rows(BTC, Candle, asked()) == [bar(H0), bar(H0 + HOUR)]
     assert (both.symbols(), both.ledger(BTC)) == (store.symbols(), store.ledger(BTC))
     both.check()
     both.close()

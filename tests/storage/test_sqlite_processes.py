@@ -17,7 +17,7 @@ from data_manager.storage.records import Series, Trade
 from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.errors import StoreError
 from tests.eventually import eventually_sync
-from tests.storage.examples import BTC, T0, FixedClock
+from tests.storage.examples import BTC, T0, FixedClock, trade
 
 SIZE = 40
 ROOT = Path(__file__).parents[2]
@@ -154,6 +154,30 @@ def test_two_writers_on_one_file_store_everything_once(spawn: Spawn, reader: Sql
     assert total.received >= 2 * 60 * 2 * SIZE
 
 
+def test_rows_are_merged_while_another_process_writes_the_same_ones(
+    folder: Path, spawn: Spawn, reader: SqliteMarketStore
+) -> None:
+    """The merger goes ahead of the writer and is overtaken: whoever comes second finds the row there."""
+    process = spawn(1)
+    inserted = 0
+    with closing(SqliteMarketStore(folder, clock=FixedClock())) as merger:
+        for _ in range(20):
+            ahead = (committed(process, 1) + 3) * SIZE
+            page = [trade(number, feed_seq=0, market_seq=0) for number in range(ahead, ahead + 10 * SIZE)]
+            merged = merger.merge(BTC, page)
+            assert (merged.replaced, merged.differences) == (0, ())
+            inserted += merged.inserted
+            assert merger.merge(BTC, page).inserted == 0
+        committed(process, 10)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        ids, total = trade_ids(reader), reader.ledger(BTC).total
+        assert merger.ledger(BTC).total == total
+    assert len(ids) == len(set(ids)) == total.stored + inserted
+    assert inserted > 0
+    assert total.balanced
+
+
 def test_readers_create_nothing(folder: Path, reader: SqliteMarketStore) -> None:
     assert trade_ids(reader) == []
     assert not folder.exists()
@@ -165,6 +189,8 @@ def test_readers_create_nothing(folder: Path, reader: SqliteMarketStore) -> None
 def test_a_reader_cannot_write(folder: Path, reader: SqliteMarketStore) -> None:
     with pytest.raises(StoreError, match="reading"):
         reader.write(BTC, Write())
+    with pytest.raises(StoreError, match="reading"):
+        reader.merge(BTC, [trade(1)])
     with pytest.raises(StoreError, match="reading"):
         reader.expire(Series(BTC, Trade), T0)
     assert not folder.exists()

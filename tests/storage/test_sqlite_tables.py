@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_manager.storage.records import MARKET_RECORDS, Levels, Record
+from data_manager.storage.records import MARKET_RECORDS, Levels, Record, Trade
 from data_manager.storage.sqlite.tables import COLUMN_TYPES, TABLES, Table, schema
+from tests.storage.examples import trade
 
 integers = st.integers(-(2**63), 2**63 - 1)
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -93,3 +94,13 @@ def test_a_field_of_a_type_without_a_column_is_noticed_at_once() -> None:
 
     with pytest.raises(KeyError):
         Table(Odd).ddl()
+
+
+def test_many_rows_go_in_by_one_statement(database: sqlite3.Connection) -> None:
+    table = TABLES[Trade]
+    rows = [trade(number) for number in range(7)]
+    values = [value for row in table.rows(rows) for value in row]
+    database.execute(table.insert_many(len(rows)), values)
+    assert [table.record_of(row) for row in database.execute(table.select)] == rows
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+        database.execute(table.insert_many(len(rows)), values)
