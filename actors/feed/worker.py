@@ -131,9 +131,13 @@ class FeedWorker:
             if self._dropping and not len(self._buffer):
                 log("feed_taken_again", dropped=self._dropping)
                 self._dropping = 0
-            if publisher.refused > self._refused:
-                self._drop(REFUSED, publisher.refused - self._refused)
-                self._refused = publisher.refused
+            self._count_refused(publisher)
+
+    def _count_refused(self, publisher: FeedPublisher) -> None:
+        """Only a stream of the user's own refuses: ours discards what is old."""
+        if publisher.refused > self._refused:
+            self._drop(REFUSED, publisher.refused - self._refused)
+            self._refused = publisher.refused
 
     async def _finish(self, publisher: FeedPublisher, publishing: asyncio.Task[None]) -> None:
         """Nothing comes any more: let what is left be published, and wait until NATS has it all."""
@@ -143,5 +147,7 @@ class FeedWorker:
         except TimeoutError:
             self._drop(NATS_AWAY, len(self._buffer))
         publishing.cancel()
-        if not await publisher.drain(FINISH_S) or len(self._buffer):
+        acknowledged = await publisher.drain(FINISH_S)
+        self._count_refused(publisher)
+        if not acknowledged or len(self._buffer):
             log("feed_unpublished", logging.WARNING, buffered=len(self._buffer), published=publisher.published)

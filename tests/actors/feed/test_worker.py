@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
+from nats.js.api import DiscardPolicy, StreamConfig
 
 from data_manager.actors.exchange import streams as streaming
 from data_manager.actors.exchange.market import Market
@@ -18,11 +19,12 @@ from data_manager.actors.exchange.schedule import Schedule
 from data_manager.actors.exchange.silence import ALL
 from data_manager.actors.feed import subscription
 from data_manager.actors.feed.envelope import NOT_A_FRAME
-from data_manager.actors.feed.worker import FINISH_S, NATS_AWAY, TOO_LARGE
+from data_manager.actors.feed.worker import FINISH_S, NATS_AWAY, REFUSED, TOO_LARGE
 from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.messages import Ping
 from tests.actors.feed.feeding import (
     FAST,
+    FEED,
     SYMBOLS,
     Feeding,
     agg_ids,
@@ -288,6 +290,30 @@ def test_what_nats_cannot_take_for_its_size_is_dropped_alone(tmp_path: Path) -> 
         assert feed.counted("dropped") == {TOO_LARGE: feed.count("messages") - kept.total()}
 
     with NatsServer(tmp_path, extra="max_payload: 1024") as nats:
+        asyncio.run(scenario(nats))
+
+
+def test_what_a_stream_of_the_user_s_has_no_room_for_is_counted(tmp_path: Path) -> None:
+    async def scenario(nats: NatsServer) -> None:
+        async with simulated() as exchange:
+            feed = Feeding(exchange.ws_url, nats, tmp_path)
+            small = StreamConfig(
+                name=FEED,
+                subjects=[feed.settings.nats_consumer_subject],
+                max_msgs_per_subject=50,
+                discard=DiscardPolicy.NEW,
+                discard_new_per_subject=True,
+            )
+            async with connected(feed.settings) as user:
+                await user.client.jetstream().add_stream(small)
+            async with feed:
+                await feed.becomes("running")
+                await feed.heard(200)
+                await feed.stop()
+                assert len(await feed.captured()) == 50
+        assert feed.counted("dropped") == {REFUSED: feed.count("messages") - 50}
+
+    with NatsServer(tmp_path) as nats:
         asyncio.run(scenario(nats))
 
 
