@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from data_manager.http.answers import answer, applied, both_dialects
+from data_manager.http.answers import answer, applied, both_dialects, stamp_or_none
 from data_manager.http.bodies import parse_body
 from data_manager.http.errors import Refusal, store_errors, unavailable
 from data_manager.http.job_requests import JobRequest, job_for, same_work
@@ -16,7 +16,7 @@ from data_manager.http.paging import ceil_ms, numbered
 from data_manager.http.params import LIMIT_MAX, JobParams, parse
 from data_manager.http.ports import Services
 from data_manager.http.tokens import Guard
-from data_manager.storage.protocols import Catalog, Job, JobReason, JobStatus
+from data_manager.storage.protocols import Catalog, Gap, Job, JobReason, JobStatus
 from data_manager.system.clock import now_ms
 from data_manager.system.messages import JobRequested
 
@@ -27,13 +27,15 @@ QUEUE_FULL = (
 FULL_RETRY_S = 60
 SWITCHED_OFF = "Backfill is switched off: set ENABLE_BACKFILLER=true and start the service again."
 OPEN = (JobStatus.PENDING.value, JobStatus.RUNNING.value)
+EXCHANGE_BUDGET = "budget"  # under which backfill keeps what the exchange has forbidden
 
 
 class Detail(NamedTuple):
-    """A job with the gaps that it was made for."""
+    """A job with the gaps that it was made for, and until when the exchange answers nobody, if it has said so."""
 
     job: Job
     gap_ids: list[str]
+    closed_until_ms: int | None
 
 
 def routes(services: Services) -> list[web.RouteDef]:
@@ -96,13 +98,21 @@ class BackfillRoutes:
         return answer(request, body)
 
     async def job(self, request: web.Request) -> web.Response:
-        """One job, with the gaps that it is to close."""
+        """One job, with the gaps that it is to close and what may hold it up."""
         job_id = request.match_info["job_id"]
         with store_errors("catalog"):
             found = await self._catalog.call(lambda catalog: look_up(catalog, job_id))
         if found is None:
             raise Refusal(404, f"There is no job {job_id}; /backfill/jobs lists those that there are.")
-        return answer(request, {**job_value(found.job, self._now()), "gap_ids": found.gap_ids})
+        now = self._now()
+        return answer(
+            request,
+            {
+                **job_value(found.job, now),
+                "gap_ids": found.gap_ids,
+                "exchange_closed_until": stamp_or_none(closed_until(found, now)),
+            },
+        )
 
     def _new_id(self) -> str:
         return str(uuid.UUID(int=self._services.rng.getrandbits(128), version=4))
@@ -128,7 +138,15 @@ def look_up(catalog: Catalog, job_id: str) -> Detail | None:
     job = catalog.job(job_id)
     if job is None:
         return None
-    if job.reason != JobReason.GAP:
-        return Detail(job, [])
-    gaps, _ = catalog.gaps(dataset_id=dataset_of(job), limit=LIMIT_MAX)
-    return Detail(job, [gap.gap_id for gap in gaps if gap.job_id == job_id])
+    exchange = catalog.exchange_state(EXCHANGE_BUDGET)
+    gaps: list[Gap] = []
+    if job.reason == JobReason.GAP:
+        gaps, _ = catalog.gaps(dataset_id=dataset_of(job), limit=LIMIT_MAX)
+    gap_ids = [gap.gap_id for gap in gaps if gap.job_id == job_id]
+    return Detail(job, gap_ids, None if exchange is None else exchange.until_ms)
+
+
+def closed_until(found: Detail, now_ms: int) -> int | None:
+    """What an open job waits for before it can go on; None for nothing of the kind."""
+    until = found.closed_until_ms
+    return until if found.job.status in OPEN and until is not None and until > now_ms else None

@@ -12,7 +12,7 @@ import typer
 from data_manager.system.clock import Clock
 from data_manager.system.commands.service import Service
 from data_manager.system.commands.service_answers import Job, decode
-from data_manager.system.commands.showing import counted, lasting
+from data_manager.system.commands.showing import counted, lasting, when
 from data_manager.system.errors import ServiceAway, ServiceError
 
 POLL_S = 0.5
@@ -65,26 +65,33 @@ def shown(clock: Clock) -> Iterator[Show]:
 
 
 def told_in_lines(clock: Clock) -> Show:
-    """Tell each change of status, and progress at most every TELL_EVERY_S."""
+    """Tell each turn that the job takes, and progress at most every TELL_EVERY_S."""
     told: Job | None = None
     told_at = clock.monotonic()
 
     def tell(job: Job) -> None:
         nonlocal told, told_at
         due = clock.monotonic() - told_at >= TELL_EVERY_S
-        if told is None or job.status != told.status or (due and job.progress != told.progress):
+        if told is None or turned(told, job) or (due and job.progress != told.progress):
             told, told_at = job, clock.monotonic()
             typer.echo(f"{job.status}, {job.progress:.1f} %, {pace(job)}", err=True)
 
     return tell
 
 
+def turned(before: Job, after: Job) -> bool:
+    """Whether it goes another way now: a new status, or something that holds it up or no longer does."""
+    return (before.status, before.exchange_closed_until) != (after.status, after.exchange_closed_until)
+
+
 def pace(job: Job) -> str:
-    """How many rows, how fast, and how long the rest takes; what is not known is left out."""
+    """How many rows, how fast, how long the rest takes and what holds it up; what is not known is left out."""
     known = [counted(job.records_fetched, "row")]
     if job.rows_per_second is not None:
         places = 1 if job.rows_per_second < 10 else 0
         known.append(f"{job.rows_per_second:,.{places}f} a second")
     if job.eta_seconds is not None:
         known.append(f"{lasting(job.eta_seconds)} left")
+    if job.exchange_closed_until is not None:
+        known.append(f"the exchange takes no requests until {when(job.exchange_closed_until)}")
     return ", ".join(known)

@@ -57,6 +57,7 @@ class Job(msgspec.Struct, frozen=True):
     started_at: datetime | None
     completed_at: datetime | None
     gap_ids: list[str] = []
+    exchange_closed_until: datetime | None = None
 
     @property
     def ended(self) -> bool:

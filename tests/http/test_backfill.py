@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from data_manager.actors.backfill.door import BUDGET
 from data_manager.http import backfill
 from data_manager.http.backfill import MAX_OPEN_JOBS
-from data_manager.storage.protocols import Catalog, Gap, Job
+from data_manager.storage.protocols import Catalog, ExchangeState, Gap, Job
 from data_manager.system.messages import JobRequested
 from tests.http.serving import NOW, NOW_MS, Api, replace, serving
 from tests.http.test_bodies import GOOD
@@ -293,10 +294,32 @@ def test_a_job_is_found_by_its_id_with_pace_and_rest(tmp_path: Path) -> None:
         )
         answer = await api.get("/backfill/jobs/one")
         assert answer.status == 200
-        assert answer.body.keys() == KEYS.keys() | ADDED | {"gap_ids"}
+        assert answer.body.keys() == KEYS.keys() | ADDED | {"gap_ids", "exchange_closed_until"}
         assert (answer.body["rows_per_second"], answer.body["eta_seconds"]) == (249.5, 12.0)
         assert (answer.body["records_fetched"], answer.body["records_inserted"]) == (998, 7)
         assert (answer.body["started_at"], answer.body["gap_ids"]) == ("2025-10-20T11:59:56.000000+00:00", [])
+
+    with_api(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    ("status", "until_ms", "told"),
+    [
+        ("running", NOW_MS + 120_000, "2025-10-20T12:02:00.000000+00:00"),
+        ("pending", NOW_MS + 120_000, "2025-10-20T12:02:00.000000+00:00"),
+        ("completed", NOW_MS + 120_000, None),
+        ("running", NOW_MS - 1, None),
+        ("running", None, None),
+    ],
+)
+def test_an_open_job_tells_until_when_the_exchange_answers_nobody(
+    tmp_path: Path, status: str, until_ms: int | None, told: str | None
+) -> None:
+    async def check(api: Api) -> None:
+        state = ExchangeState(BUDGET, "{}", until_ms, NOW_MS)
+        await api.services.catalog.call(lambda catalog: catalog.save_exchange_state(state))
+        await save(api, job(status=status))
+        assert (await api.get("/backfill/jobs/one")).body["exchange_closed_until"] == told
 
     with_api(tmp_path, check)
 

@@ -89,27 +89,32 @@ def test_a_job_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
         follow(Service(api.url), json.dumps(PENDING).encode(), StillClock(), lambda job: None, lambda seconds: None)
 
 
-def test_without_a_terminal_a_line_is_told_for_each_status_and_every_five_seconds(
+def test_without_a_terminal_a_line_is_told_for_each_turn_and_every_five_seconds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     clock = StillClock()
     tell = told_in_lines(clock)
-    for seconds, status, progress in (
-        (0, "pending", 0.0),
-        (1, "pending", 0.0),
-        (1, "running", 10.0),
-        (4, "running", 20.0),
-        (1, "running", 30.0),
-        (9, "running", 30.0),
-        (0, "completed", 100.0),
+    closed = "2025-10-20T12:02:00+00:00"
+    for seconds, status, progress, until in (
+        (0, "pending", 0.0, None),
+        (1, "pending", 0.0, None),
+        (1, "running", 10.0, None),
+        (4, "running", 20.0, None),
+        (1, "running", 30.0, None),
+        (1, "running", 30.0, closed),
+        (9, "running", 30.0, closed),
+        (1, "running", 30.0, None),
+        (0, "completed", 100.0, None),
     ):
         clock.seconds += seconds
-        tell(told(status=status, progress=progress))
-    assert [line.split(", ")[:2] for line in capsys.readouterr().err.splitlines()] == [
-        ["pending", "0.0 %"],
-        ["running", "10.0 %"],
-        ["running", "30.0 %"],
-        ["completed", "100.0 %"],
+        tell(told(status=status, progress=progress, exchange_closed_until=until))
+    assert capsys.readouterr().err.splitlines() == [
+        "pending, 0.0 %, 0 rows",
+        "running, 10.0 %, 0 rows",
+        "running, 30.0 %, 0 rows",
+        "running, 30.0 %, 0 rows, the exchange takes no requests until 2025-10-20T12:02:00Z",
+        "running, 30.0 %, 0 rows",
+        "completed, 100.0 %, 0 rows",
     ]
 
 
@@ -121,6 +126,10 @@ def test_without_a_terminal_a_line_is_told_for_each_status_and_every_five_second
         ({"records_fetched": 12_000, "rows_per_second": 1234.5}, "12,000 rows, 1,234 a second"),
         ({"records_fetched": 2, "rows_per_second": 0.2, "eta_seconds": 90.0}, "2 rows, 0.2 a second, 1 min 30 s left"),
         ({"eta_seconds": 0.0}, "0 rows, 0.0 s left"),
+        (
+            {"exchange_closed_until": "2025-10-20T12:02:00+00:00"},
+            "0 rows, the exchange takes no requests until 2025-10-20T12:02:00Z",
+        ),
     ],
 )
 def test_what_is_not_known_of_the_pace_is_left_out(changes: dict[str, Any], text: str) -> None:
