@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from data_manager.actors.audit.health import HealthConf
 from data_manager.storage.records import TIMEFRAMES, Series
 from data_manager.system.errors import ConfigError
 from data_manager.system.settings_sources import read_yaml
@@ -14,36 +15,6 @@ from data_manager.system.settings_sources import read_yaml
 PACKAGED = "conf/audit.yaml"
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
-
-
-class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What each part counts for in the score."""
-
-    completeness: Share
-    consistency: Share
-    freshness: Share
-
-    def __post_init__(self) -> None:
-        total = self.completeness + self.consistency + self.freshness
-        if abs(total - 1) > 1e-9 or not self.completeness:
-            raise ValueError(f"the weights of health sum to {total:g}: they must sum to 1, and completeness has some")
-
-
-class HealthConf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a dataset's health is judged."""
-
-    weights: Weights
-    healthy: Percent
-    degraded: Percent
-    window_hours: Positive
-    fresh_intervals: Positive
-    stale_intervals: Positive
-
-    def __post_init__(self) -> None:
-        if not (self.degraded < self.healthy and self.fresh_intervals < self.stale_intervals):
-            raise ValueError("degraded must be less than healthy, and fresh_intervals less than stale_intervals")
 
 
 class SilenceConf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,16 +8,49 @@ what of it is there.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from uuid import UUID, uuid5
 
-from data_manager.actors.audit.conf import HealthConf
+import msgspec
+
 from data_manager.actors.audit.measured import HOUR_MS
 from data_manager.storage.protocols import Health
 from data_manager.storage.records import Series
 
 _NAMESPACE = UUID("0b8f0a52-4b9c-4c6d-8d61-6a2a6f1f7c55")
-PARTS = ("completeness", "consistency", "freshness")
+
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+
+
+class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What each part counts for in the score."""
+
+    completeness: Share
+    consistency: Share
+    freshness: Share
+
+    def __post_init__(self) -> None:
+        total = self.completeness + self.consistency + self.freshness
+        if abs(total - 1) > 1e-9 or not self.completeness:
+            raise ValueError(f"the weights of health sum to {total:g}: they must sum to 1, and completeness has some")
+
+
+class HealthConf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a dataset's health is judged."""
+
+    weights: Weights
+    healthy: Percent
+    degraded: Percent
+    window_hours: Positive
+    fresh_intervals: Positive
+    stale_intervals: Positive
+
+    def __post_init__(self) -> None:
+        if not (self.degraded < self.healthy and self.fresh_intervals < self.stale_intervals):
+            raise ValueError("degraded must be less than healthy, and fresh_intervals less than stale_intervals")
 
 
 class Band(StrEnum):
