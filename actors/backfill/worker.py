@@ -167,6 +167,8 @@ class BackfillWorker:
             )
 
     async def _woken(self) -> None:
+        # not wait_for: where the event is set at the moment of a cancellation, it forgets the cancellation
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), JOBS_POLL_S)
+            async with asyncio.timeout(JOBS_POLL_S):
+                await self._wake.wait()
         self._wake.clear()

@@ -25,3 +25,29 @@ class SleptClock:
         self.slept.append(seconds)
         self.us += round(seconds * 1_000_000)
         await asyncio.sleep(0)
+
+
+class HeldClock(SleptClock):
+    """Holds whoever sleeps long until the time is moved by hand."""
+
+    HELD_S = 5.0
+
+    def __init__(self, ms: int) -> None:
+        super().__init__(ms)
+        self.held: list[tuple[int, asyncio.Event]] = []
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds < self.HELD_S:
+            await super().sleep(seconds)
+            return
+        until, woken = self.us + round(seconds * 1_000_000), asyncio.Event()
+        self.held.append((until, woken))
+        await woken.wait()
+
+    def move(self, seconds: float) -> None:
+        """Time goes by; those whose time has come wake up."""
+        self.us += round(seconds * 1_000_000)
+        due = [sleeper for sleeper in self.held if sleeper[0] <= self.us]
+        self.held = [sleeper for sleeper in self.held if sleeper[0] > self.us]
+        for _, woken in due:
+            woken.set()

@@ -109,10 +109,11 @@ class Work:
 
     async def until(self, check: Callable[[], object], timeout: float = PATIENCE_S) -> None:
         def checked() -> object:
-            if self.crashed:
+            done = check()
+            if not done and self.crashed:
                 assert self._running is not None
                 self._running.result()
-            return check()
+            return done
 
         await eventually(checked, timeout)
 
@@ -122,6 +123,11 @@ class Work:
         job = self.catalog.job(job_id)
         assert job is not None
         return job
+
+    def gap(self, gap_id: str) -> Gap:
+        found = self.catalog.gap(gap_id)
+        assert found is not None
+        return found
 
     def rows(self, record: type[R], start_ms: int = 0, end_ms: int | None = None, **equal: str) -> list[R]:
         return self.market.rows(BTC, record, Query(start_ms, end_ms, tuple(equal.items()), 1_000_000))
@@ -148,10 +154,15 @@ class Work:
 
 @asynccontextmanager
 async def at_work(
-    folder: Path, *, begun: bool = True, weight_a_minute: int = 2400, **settings: Any
+    folder: Path,
+    *,
+    begun: bool = True,
+    weight_a_minute: int = 2400,
+    clock: SleptClock | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Work]:
     """Everything, with a worker that has begun unless the test starts it."""
-    clock = SleptClock(NOW)
+    clock = clock or SleptClock(NOW)
     async with AsyncExitStack() as cleanup:
         exchange = SimulatedExchange(MARKET, clock, weight_a_minute=weight_a_minute)
         await cleanup.enter_async_context(exchange)
