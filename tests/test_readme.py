@@ -42,12 +42,13 @@ RUN = "NATS_URL=nats://localhost:4222 SUPPORTED_PAIRS=BTCUSDT,ETHUSDT data-manag
 CONFIG = "data-manager config"
 REPLAY = "data-manager replay recording.ndjson"
 MIGRATE = "data-manager migrate"
+REPAIR = tuple(line for line in COMMANDS if re.match("data-manager (gaps|backfill|audit) ", line))
 STATS, BACKUP, RESTORE = STORE = tuple(line for line in COMMANDS if line.startswith("data-manager store "))
 
 
 def test_every_command_of_the_readme_is_run_by_a_test_below() -> None:
     assert COMMANDS
-    assert set(COMMANDS) == {*MAKE, *CURL, *STORE, DEMO, RUN, CONFIG, REPLAY, MIGRATE}
+    assert set(COMMANDS) == {*MAKE, *CURL, *REPAIR, *STORE, DEMO, RUN, CONFIG, REPLAY, MIGRATE}
     assert {path_of(line) for line in CURL} == ANSWERS.keys()
 
 
@@ -109,7 +110,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed: nobody could type these commands here")
     folder = tmp_path_factory.mktemp("demo")
-    with Command(folder, "demo", "--api-port", "0", "--metrics-port", "0", exchange_rate="500") as running:
+    settings = {"exchange_rate": "500", "enable_backfiller": "true", "history_bootstrap": "false"}
+    with Command(folder, "demo", "--api-port", "0", "--metrics-port", "0", **settings) as running:
         running.wait(lambda: len(running.rows("BTCUSDT", Trade)) > 10)
         running.wait(
             lambda: b"data_manager_events_total{" in running.request("GET", "/metrics", port="metrics_port")[1]
@@ -148,6 +150,10 @@ def are_datasets(body: Any) -> None:
     assert body["total_count"] == len(body["data"])
 
 
+def is_health(body: Any) -> None:
+    assert {"completeness", "freshness_sec", "gaps", "duplicates", "quality_score"} <= body["health"].keys()
+
+
 def are_gaps(body: Any) -> None:
     assert body["data"] == []
     assert body["filters_applied"] == {"status": "open"}
@@ -169,6 +175,7 @@ ANSWERS: dict[str, Callable[[Any], None] | None] = {
     "/data/trades": are_trades,
     "/data/depth": is_depth,
     "/catalog/datasets": are_datasets,
+    "/health": is_health,
     "/gaps": are_gaps,
     "/system/tree": is_tree,
     "/metrics": None,  # no JSON
@@ -191,6 +198,13 @@ def test_what_the_readme_asks_a_running_demo_is_answered(demo: Command, line: st
     if path_of(line).endswith("/restart"):
         demo.wait(lambda: demo.actor("ingest/BTCUSDT")["restarts"] == before + 1)
         demo.wait(lambda: demo.actor("ingest/BTCUSDT")["state"] == "running")
+
+
+@pytest.mark.parametrize("line", REPAIR)
+def test_what_the_readme_types_beside_a_running_demo_is_done(demo: Command, line: str) -> None:
+    done = sh(line, demo.folder, API_PORT="0")  # the demo has picked its port, and written it down
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout
 
 
 # -- in production ------------------------------------------------------------------------------------------
