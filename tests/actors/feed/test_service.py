@@ -16,9 +16,23 @@ from data_manager.actors.exchange.market import Market
 from data_manager.actors.exchange.server import SimulatedExchange
 from data_manager.storage.records import Depth, MarkPrice, Ticker, Trade
 from tests.actors.feed.feeding import FAST, SYMBOLS, simulated
+from tests.actors.feed.process import feed_command
 from tests.servers.command import Command
+from tests.servers.nats import NatsServer
 
 MARGIN_MS = 5_000
+
+
+def assert_as_given(symbol: str, rows: list[Trade]) -> None:
+    """These are the exchange's trades of the symbol from the first to the last, each once."""
+    market = Market(7, FAST.trades_per_minute)
+    listed = market.instrument(symbol)
+    orders = market.orders(symbol, rows[0].time_ms - MARGIN_MS, rows[-1].time_ms + MARGIN_MS)
+    assert [(row.trade_id, row.time_ms, row.price, row.quantity) for row in rows] == [
+        (order.agg_id, order.time_ms, listed.price(order.ticks), listed.quantity(order.lots))
+        for order in orders
+        if rows[0].trade_id <= order.agg_id <= rows[-1].trade_id
+    ]
 
 
 @contextmanager
@@ -38,12 +52,13 @@ def exchange_aside() -> Iterator[SimulatedExchange]:
         loop.close()
 
 
-def with_feed(folder: Path, exchange: SimulatedExchange) -> Command:
-    """The service on its own broker; everything that would ask the exchange's REST side is off."""
+def with_feed(folder: Path, exchange: SimulatedExchange, nats_url: str = "embedded") -> Command:
+    """The service, in which everything that would ask the exchange's REST side is off."""
     return Command(
         folder,
         "run",
         "--feed",
+        nats_url=nats_url,
         binance_ws_url=exchange.ws_url,
         binance_fapi_base_url=exchange.url,
         enable_backfiller="false",
@@ -54,21 +69,12 @@ def with_feed(folder: Path, exchange: SimulatedExchange) -> Command:
 
 @pytest.mark.faults
 def test_what_the_streams_gave_is_stored_exactly_once_with_its_own_numbers(tmp_path: Path) -> None:
-    market = Market(7, FAST.trades_per_minute)
     with exchange_aside() as exchange, with_feed(tmp_path, exchange) as run:
         run.wait(lambda: run.actors().get("feed", {}).get("state") == "running", 30)
         run.wait(lambda: all(len(run.rows(symbol, Trade)) > 300 for symbol in SYMBOLS), 30)
         assert run.end(signal.SIGTERM) == 0
         for symbol in SYMBOLS:
-            rows = run.rows(symbol, Trade)
-            listed = market.instrument(symbol)
-            start, end = rows[0].time_ms - MARGIN_MS, rows[-1].time_ms + MARGIN_MS
-            given = [
-                (order.agg_id, order.time_ms, listed.price(order.ticks), listed.quantity(order.lots))
-                for order in market.orders(symbol, start, end)
-                if rows[0].trade_id <= order.agg_id <= rows[-1].trade_id
-            ]
-            assert [(row.trade_id, row.time_ms, row.price, row.quantity) for row in rows] == given
+            assert_as_given(symbol, rows := run.rows(symbol, Trade))
             assert all(run.rows(symbol, record) for record in (Depth, Ticker, MarkPrice))
             counts = run.ledger(symbol).by_type
             assert set(counts) == {
@@ -81,6 +87,22 @@ def test_what_the_streams_gave_is_stored_exactly_once_with_its_own_numbers(tmp_p
             }
             assert counts["aggTrade"].stored == len(rows)
             assert not any(each.quarantined or each.duplicate for each in counts.values())
+
+
+@pytest.mark.faults
+def test_what_two_connections_bring_is_stored_once(tmp_path: Path) -> None:
+    with (
+        NatsServer(tmp_path / "nats") as nats,
+        exchange_aside() as exchange,
+        with_feed(tmp_path, exchange, nats.url) as run,
+        feed_command(tmp_path, "--nats", nats.url, "--set", f"binance_ws_url={exchange.ws_url}") as second,
+    ):
+        run.wait(lambda: run.actors().get("feed", {}).get("state") == "running", 30)
+        run.wait(lambda: "feed_connected" in second.events(), 30)
+        run.wait(lambda: run.ledger("BTCUSDT").by_type["aggTrade"].duplicate > 200, 30)
+        assert run.end(signal.SIGTERM) == 0
+        assert second.end() == 0
+        assert_as_given("BTCUSDT", run.rows("BTCUSDT", Trade))
 
 
 @pytest.mark.faults
