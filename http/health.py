@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from aiohttp import web
 
@@ -13,6 +13,7 @@ from data_manager.http.answers import answer, stamp
 from data_manager.http.checks import StoreCheck
 from data_manager.http.datasets import Dataset, Datasets
 from data_manager.http.errors import store_errors
+from data_manager.http.measured import Measured
 from data_manager.http.params import HealthParams, parse
 from data_manager.http.ports import Services
 from data_manager.storage.choice import MONGO, MYSQL, catalog_backend, market_backend
@@ -52,6 +53,7 @@ class HealthRoutes:
         self._market = StoreCheck(services.survey, services.clock)
         self._catalog = StoreCheck(services.catalog, services.clock)
         self._datasets = Datasets(services.survey, services.clock)
+        self._measured = Measured(services.catalog, services.clock)
 
     async def root(self, request: web.Request) -> web.Response:
         """Who answers."""
@@ -85,10 +87,14 @@ class HealthRoutes:
         return answer(request, body, status=200 if ready else 503)
 
     async def pair(self, request: web.Request) -> web.Response:
-        """What the newest audits measured of one symbol, as a whole and by dataset; of one timeframe with `period`."""
+        """What the newest audits measured of one symbol, as a whole and by dataset; of one timeframe with `period`.
+
+        All of it, freshness too, is as it was at `last_audit`.
+        """
         asked = parse(HealthParams, request)
         with store_errors("catalog"):
-            found = await self._measured(asked.pair)
+            rows = await self._services.catalog.call(lambda catalog: catalog.latest_health(asked.pair))
+        found = self._current(rows)
         if asked.period is not None:
             found = [row for row in found if row.timeframe == asked.period]
         metadata = {"last_audit": quality.last_audit(found), "data_source": self._source}
@@ -114,7 +120,7 @@ class HealthRoutes:
         except StoreError as error:
             market = str(error)
         try:
-            measured = None if catalog else await self._measured()
+            measured = None if catalog else self._current(await self._measured.all())
         except StoreError as error:
             catalog = str(error)
         reasons = condition.shortcomings(tree, market, catalog)
@@ -129,10 +135,8 @@ class HealthRoutes:
         metadata = {"last_updated": self._now(), "source": "data-manager"}
         return answer(request, {"data": data, "metadata": metadata, "parameters": {}})
 
-    async def _measured(self, symbol: str | None = None) -> list[Health]:
-        """The newest row of each dataset, unless it is too old to hold."""
-        found = await self._services.catalog.call(lambda catalog: catalog.latest_health(symbol))
-        return quality.current(found, now_ms(self._clock), self._settings.audit_interval)
+    def _current(self, rows: Iterable[Health]) -> list[Health]:
+        return quality.current(rows, now_ms(self._clock), self._settings.audit_interval)
 
     def _counts(
         self, found: Sequence[Dataset] | None, measured: Sequence[Health] | None, idle: Collection[str]
