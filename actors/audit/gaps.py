@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -45,25 +46,24 @@ def reconcile(
 ) -> Changes:
     """What becomes of the series' gaps that have not ended, when it was looked at in the ranges `audited`.
 
-    `found` ascend and lie within `audited`, which ascend too. What overlaps a known gap is that gap, as large as it is
-    now; a second part of it is a gap of its own. A known gap all of which was audited, and which is not found any
-    more, is whole again; what is before `kept_ms` need not be looked at for that.
+    `found` ascend and lie within `audited`. What overlaps a known gap most is that gap, as large as it is now; a
+    second part of it is a gap of its own. A known gap all of which was audited, and which is not found any more, is
+    whole again; what is before `kept_ms` need not be looked at for that.
     """
     changes = Changes([], [], [], [])
-    unmatched = list(known)
+    unmatched = _Unmatched(known)
     for each in found:
-        match = next((gap for gap in unmatched if _overlap(gap, each.missing)), None)
+        match = unmatched.take(each.missing)
         if match is None:
             changes.new.append(opened(series, each, now_ms))
             continue
-        unmatched.remove(match)
         start, end = each.missing
         seen = msgspec.structs.replace(
             match, start_ms=start, end_ms=end, cause=each.cause, evidence=each.evidence, last_seen_ms=now_ms
         )
         changes.seen.append(seen)
     looked_at = list(joined(sorted(audited)))
-    for gap in unmatched:
+    for gap in unmatched.left():
         if gap.end_ms <= kept_ms:
             changes.expired.append(gap)
         elif not list(without(Range(max(gap.start_ms, kept_ms), gap.end_ms), looked_at)):
@@ -122,5 +122,28 @@ def _id_of(dataset_id: str, start_ms: int, first_seen_ms: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{dataset_id}/{start_ms}/{first_seen_ms}"))
 
 
-def _overlap(gap: Gap, other: Range) -> bool:
-    return gap.start_ms < other.end_ms and other.start_ms < gap.end_ms
+class _Unmatched:
+    """Known gaps that nothing was found for yet. They hardly overlap, so that few of them touch any range."""
+
+    def __init__(self, known: Sequence[Gap]) -> None:
+        self._known = sorted(known, key=lambda gap: (gap.start_ms, gap.end_ms))
+        self._taken: set[str] = set()
+
+    def take(self, missing: Range) -> Gap | None:
+        """The one that shares most time with the range: gaps of trades share the time of the trade between them."""
+        best, most = None, 0
+        after = bisect_left(self._known, missing.end_ms, key=lambda gap: gap.start_ms)
+        for index in range(after - 1, -1, -1):
+            gap = self._known[index]
+            shared = min(gap.end_ms, missing.end_ms) - max(gap.start_ms, missing.start_ms)
+            if shared <= 0:
+                break
+            if shared > most and gap.gap_id not in self._taken:
+                best, most = gap, shared
+        if best is not None:
+            self._taken.add(best.gap_id)
+        return best
+
+    def left(self) -> list[Gap]:
+        """Those that were never taken, oldest first."""
+        return [gap for gap in self._known if gap.gap_id not in self._taken]

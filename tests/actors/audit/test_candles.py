@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from data_manager.actors.audit import reading
+from data_manager.actors.audit import candles, reading
 from data_manager.actors.audit.candles import Audited, CandleAudit
 from data_manager.actors.audit.grid import Range
 from data_manager.storage.protocols import Query, Write
@@ -146,3 +149,148 @@ def test_what_was_whole_is_not_read_again_until_it_is_forgotten(
     looking.audit.forget()
     looking.at(13)
     assert (read[-1] or 0) - T0 == MINUTE_MS
+
+
+# -- more than one timeframe --------------------------------------------------------------------------------
+
+
+def first_of(timeframe: str) -> int:
+    """The first bar of that timeframe that begins at T0 or after it."""
+    return -(-T0 // TIMEFRAMES[timeframe]) * TIMEFRAMES[timeframe]
+
+
+def hold_bars(looking: Looking, timeframe: str, start: int, end: int, *but: int, **fields: Any) -> None:
+    """The bars that open in that time, but for some."""
+    times = range(start, end, TIMEFRAMES[timeframe])
+    looking.hold(*(candle(0, timeframe=timeframe, open_time=time, **fields) for time in times if time not in but))
+
+
+def told(looking: Looking, now: int, *timeframes: str) -> dict[str, list[tuple[int, int]]]:
+    """What a look at each timeframe tells, shortest first, as starts and ends in ms."""
+    looks = {name: looking.audit.look(Series(BTC, Candle, name), now, looking.store) for name in timeframes}
+    return {name: [(each.missing.start_ms, each.missing.end_ms) for each in look.found] for name, look in looks.items()}
+
+
+def test_a_hole_is_told_in_its_finest_timeframe_only(looking: Looking) -> None:
+    start, end = first_of("1h"), first_of("1h") + TIMEFRAMES["1h"]
+    lost = start + 7 * MINUTE_MS
+    hold_bars(looking, "1m", start - 5 * MINUTE_MS, end, lost)
+    hold_bars(looking, "5m", start - 5 * MINUTE_MS, end, lost // TIMEFRAMES["5m"] * TIMEFRAMES["5m"])
+    hold_bars(looking, "15m", start, end, start)
+    assert told(looking, end + GRACE, "1m", "5m", "15m") == {"1m": [(lost, lost + MINUTE_MS)], "5m": [], "15m": []}
+
+
+def test_where_the_bars_below_are_whole_a_roll_up_is_missing(looking: Looking) -> None:
+    start, end = first_of("1h"), first_of("1h") + TIMEFRAMES["1h"]
+    gone = start + TIMEFRAMES["5m"]
+    hold_bars(looking, "1m", start - 5 * MINUTE_MS, end)
+    hold_bars(looking, "5m", start - 5 * MINUTE_MS, end, gone)
+    looking.store.write(BTC, Write(derived=[derived(0, 3, timeframe="5m", open_time=end, complete=False)]))
+    hold_bars(looking, "1m", end, end + 5 * MINUTE_MS)
+    now = end + 5 * MINUTE_MS + GRACE
+    assert told(looking, now, "1m", "5m") == {
+        "1m": [],
+        "5m": [(gone, gone + TIMEFRAMES["5m"]), (end, end + TIMEFRAMES["5m"])],
+    }
+    (first, second) = looking.audit.look(FIVE, now, looking.store).found
+    assert "nothing but a roll-up is missing" in first.evidence
+    assert "1 bars that were derived from trades; the 1m bars below are whole" in second.evidence
+
+
+def test_of_a_hole_that_is_partly_one_below_only_the_rest_is_told(looking: Looking) -> None:
+    start, end = first_of("1h"), first_of("1h") + TIMEFRAMES["1h"]
+    five = TIMEFRAMES["5m"]
+    hold_bars(looking, "1m", start - 5 * MINUTE_MS, end, start + 6 * MINUTE_MS)
+    hold_bars(looking, "5m", start - five, end, start, start + five, start + 2 * five)
+    assert told(looking, end + GRACE, "1m", "5m")["5m"] == [
+        (start, start + five),
+        (start + 2 * five, start + 3 * five),
+    ]
+
+
+def test_where_the_bars_below_are_not_kept_any_more_the_hole_is_a_gap_of_its_own(looking: Looking) -> None:
+    hour = TIMEFRAMES["1h"]
+    start = first_of("1d")
+    now = start + 3 * DAY_MS
+    looking.audit = CandleAudit(Retention({(Candle, "15m"): 1}), 0)
+    hold_bars(looking, "15m", start, now)
+    hold_bars(looking, "1h", start, now, start + 5 * hour, now - 5 * hour)
+    assert told(looking, now, "15m", "1h")["1h"] == [
+        (start + 5 * hour, start + 6 * hour),
+        (now - 5 * hour, now - 4 * hour),
+    ]
+
+
+def test_a_longer_series_begins_where_the_one_below_does(looking: Looking) -> None:
+    start = first_of("1h")
+    hold_bars(looking, "1m", start - MINUTE_MS, start + 10 * MINUTE_MS)
+    five = TIMEFRAMES["5m"]
+    assert told(looking, start + 10 * MINUTE_MS + GRACE, "1m", "5m")["5m"] == [(start, start + 2 * five)]
+
+
+def test_it_begins_with_the_symbols_bootstrap_where_that_is_earlier(looking: Looking) -> None:
+    looking.hold(*map(candle, range(10, 20)))
+    now = T0 + 20 * MINUTE_MS + GRACE
+    assert looking.holes(19) == []
+    found = looking.audit.look(ONE, now, looking.store, since_ms=T0 + 5 * MINUTE_MS).found
+    assert [each.missing for each in found] == [Range(T0 + 5 * MINUTE_MS, T0 + 10 * MINUTE_MS)]
+    looking.hold(*map(candle, range(5, 10)))
+    assert looking.audit.look(ONE, now, looking.store, since_ms=T0 + 5 * MINUTE_MS).found == []
+
+
+def test_a_second_look_at_a_range_is_at_that_range_alone(looking: Looking) -> None:
+    looking.hold(*(candle(minute) for minute in range(20) if minute not in (5, 6, 15)))
+    assert looking.holes(19) == [(5, 7), (15, 16)]
+    looking.hold(candle(5), candle(15))
+    now = T0 + 20 * MINUTE_MS + GRACE
+    within = Range(T0 + 5 * MINUTE_MS + 1, T0 + 6 * MINUTE_MS + 1)
+    again = looking.audit.look(ONE, now, looking.store, within=within)
+    assert again.audited == (Range(T0 + 5 * MINUTE_MS, T0 + 7 * MINUTE_MS),)
+    assert [each.missing for each in again.found] == [Range(T0 + 6 * MINUTE_MS, T0 + 7 * MINUTE_MS)]
+    _, left = looking.audit.holes(ONE)
+    assert left == (Range(T0 + 6 * MINUTE_MS, T0 + 7 * MINUTE_MS), Range(T0 + 15 * MINUTE_MS, T0 + 16 * MINUTE_MS))
+    assert looking.audit.look(ONE, now, looking.store, within=Range(0, T0)).audited == ()
+
+
+def test_it_keeps_no_more_holes_in_mind_than_its_limit(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candles, "MAX_HOLES", 2)
+    looking.hold(*(candle(minute) for minute in range(0, 20, 2)))
+    assert len(looking.holes(18)) == 9
+    _, holes = looking.audit.holes(ONE)
+    assert [each.bars(MINUTE_MS) for each in holes] == [1, 15]
+
+
+def test_what_is_read_is_counted_once(looking: Looking) -> None:
+    looking.hold(*map(candle, range(10)), candle(12, low="9"))
+    for minute in (9, 12, 12, 13):
+        looking.at(minute)
+    counted = looking.audit.counts(ONE).since(0)
+    assert (counted.rows, counted.contradictions) == (10, 1)  # from the first whole minute after the first bar
+
+
+@settings(derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 3 * 60 * 60_000), st.integers(0, 120))
+def test_a_complete_store_raises_no_gap_at_any_time_and_with_any_grace(
+    whole_store: SqliteMarketStore, after_ms: int, grace_s: int
+) -> None:
+    """Bars of all timeframes are there as they close, whatever the second of the hour is."""
+    now = first_of("1h") + after_ms
+    audit = CandleAudit(Retention({}), grace_s * 1000)
+    for timeframe, length in TIMEFRAMES.items():
+        series = Series(BTC, Candle, timeframe)
+        looked = audit.look(series, now, whole_store)
+        assert looked.found in ((), [])
+        assert all(each.end_ms <= now - grace_s * 1000 for each in looked.audited)
+        assert all(each.end_ms % length == 0 for each in looked.audited)
+
+
+@pytest.fixture(scope="module")
+def whole_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteMarketStore]:
+    """Every bar of three hours and some minutes."""
+    store = SqliteMarketStore(tmp_path_factory.mktemp("whole"), clock=FixedClock())
+    start = first_of("1h")
+    for timeframe, length in TIMEFRAMES.items():
+        times = range((start - 7 * MINUTE_MS) // length * length + length, start + 3 * 3_600_000, length)
+        store.write(BTC, received(*(candle(0, timeframe=timeframe, open_time=time) for time in times)))
+    yield store
+    store.close()

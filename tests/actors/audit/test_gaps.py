@@ -72,6 +72,12 @@ def test_a_gap_that_grows_or_shrinks_stays_the_same_gap() -> None:
         assert (same.gap_id, same.start_ms, same.end_ms, same.status) == (gap.gap_id, *pair, "open")
 
 
+def test_of_gaps_that_share_a_moment_each_stays_itself() -> None:
+    first, second = opened((10, 21), (20, 31))
+    changes = reconcile(SERIES, [first, second], found((20, 31)), ALL, 6000)
+    assert ([gap.gap_id for gap in changes.seen], changes.whole) == ([second.gap_id], [first])
+
+
 def test_a_gap_that_was_filled_in_its_middle_is_two() -> None:
     (gap,) = opened((10, 20))
     changes = reconcile(SERIES, [gap], found((10, 12), (15, 20)), ALL, 6000)
