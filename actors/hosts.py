@@ -86,6 +86,7 @@ class Exchange(AsyncActor):
 
     def make_worker(self, context: Context) -> Worker:
         """See AsyncActor."""
+        import data_manager.actors.exchange.server  # noqa: F401  aiohttp: before Ready, as in Http
         from data_manager.actors.exchange.worker import ExchangeWorker
 
         return ExchangeWorker(context)
