@@ -175,7 +175,7 @@ def show_job(body: bytes, as_json: bool) -> Job:
 def job_in_words(job: Job) -> str:
     """A job for people."""
     from data_manager.system.commands.following import pace
-    from data_manager.system.commands.showing import when
+    from data_manager.system.commands.showing import printable, when
 
     asked = job.request
     lines = [
@@ -183,7 +183,7 @@ def job_in_words(job: Job) -> str:
         f"{job.status}, {job.progress:.1f} %, {pace(job)}, {job.records_inserted:,} new",
     ]
     if job.error_message:
-        lines.append(f"because: {job.error_message}")
+        lines.append(f"because: {printable(job.error_message)}")
     if job.gap_ids:
         lines.append(f"for the gaps: {', '.join(job.gap_ids)}")
     if not job.ended:

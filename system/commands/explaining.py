@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data_manager.storage.records import TIMEFRAMES
 from data_manager.system.commands.service_answers import Gap, Job
-from data_manager.system.commands.showing import counted, when
+from data_manager.system.commands.showing import counted, printable, when
 
 CAUSES = {
     "ours": "a part of this service was not at work then",
@@ -25,7 +25,7 @@ def explained(gap: Gap) -> list[str]:
         f"Cause: {CAUSES.get(gap.cause or '', UNKNOWN)}.",
     ]
     if gap.evidence:
-        lines.append(f"Evidence: {gap.evidence.removesuffix('.')}.")
+        lines.append(f"Evidence: {printable(gap.evidence).removesuffix('.')}.")
     if gap.job is not None:
         lines.append(worked_on(gap.job))
     return [*lines, *what_next(gap)]
@@ -42,7 +42,7 @@ def missing(gap: Gap) -> str:
 
 def worked_on(job: Job) -> str:
     """What the gap's job has done."""
-    why = f", because {job.error_message}" if job.error_message else ""
+    why = f", because {printable(job.error_message)}" if job.error_message else ""
     rows = f"{counted(job.records_fetched, 'row')} fetched, {job.records_inserted:,} new"
     return f"Job {job.job_id} ({job.reason}): {job.status} at {job.progress:.0f} %{why}; {rows}."
 

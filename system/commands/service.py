@@ -49,8 +49,9 @@ class Reply(NamedTuple):
 class Service:
     """The service at one address. Errors are ServiceAway, ServiceError and ConfigError, each with its sentence."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, timeout_s: float = ANSWER_S) -> None:
         self.url = url.rstrip("/")
+        self._timeout_s = timeout_s
         parts = checked(self.url)
         self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
         self._base = parts.path
@@ -84,8 +85,9 @@ class Service:
             answer = connection.getresponse()
             content = answer.read(MAX_ANSWER + 1)
         except (OSError, HTTPException, UnicodeError) as error:  # the last for a host that cannot be one
+            why = reason(error, self._timeout_s)
             raise ServiceAway(
-                f"Nothing answers at {self.url} ({reason(error)}): start the service with `data-manager run` or"
+                f"Nothing answers at {self.url} ({why}): start the service with `data-manager run` or"
                 " `data-manager demo`, or say with --url where it is."
             ) from error
         finally:
@@ -98,7 +100,7 @@ class Service:
         from http.client import HTTPConnection, HTTPSConnection
 
         kind = HTTPSConnection if self._secure else HTTPConnection
-        return kind(self._host or "", self._port, timeout=ANSWER_S)
+        return kind(self._host or "", self._port, timeout=self._timeout_s)
 
     def _good(self, reply: Reply) -> bytes:
         if 200 <= reply.status < 300:
@@ -197,7 +199,7 @@ def detail(body: bytes) -> str | None:
 def reason(error: BaseException) -> str:
     """What went wrong below HTTP, without the numbers of the operating system."""
     if isinstance(error, TimeoutError):
-        return f"no answer within {ANSWER_S:g} s"
+        return "no answer in time"
     return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
 
 

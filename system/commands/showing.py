@@ -30,6 +30,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def printable(text: str) -> str:
+    """Text that others wrote, without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def columns(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table, its columns as wide as their widest entry."""
     table = [heading, *rows]

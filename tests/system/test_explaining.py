@@ -95,6 +95,14 @@ def test_each_cause_has_its_words(cause: str) -> None:
     assert (UNKNOWN in line) == (cause in ("unknown", "something new"))
 
 
+def test_what_others_wrote_cannot_steer_a_terminal() -> None:
+    evil = "\x1b[2J\x07wiped\r\n"
+    job = msgspec.structs.replace(FAILED, error_message=evil)
+    told = story(job=job, job_id="j1", evidence=evil)
+    assert told[3] == "Evidence: ?[2J?wiped??."
+    assert all(line.isprintable() for line in told)
+
+
 def test_a_job_that_failed_tells_why() -> None:
     told = story(job=FAILED, job_id="j1", evidence="1 bar is not stored")
     assert told[3:5] == [
