@@ -85,7 +85,7 @@ class Service:
             answer = connection.getresponse()
             content = answer.read(MAX_ANSWER + 1)
         except (OSError, HTTPException, UnicodeError) as error:  # the last for a host that cannot be one
-            why = reason(error, self._timeout_s)
+            why = reason(error)
             raise ServiceAway(
                 f"Nothing answers at {self.url} ({why}): start the service with `data-manager run` or"
                 " `data-manager demo`, or say with --url where it is."
