@@ -8,6 +8,7 @@ from data_manager.actors.audit.candles import bars, nothing_traded
 from data_manager.actors.audit.coverage import Coverage
 from data_manager.actors.audit.gaps import stamp
 from data_manager.actors.audit.grid import Range, joined, missing
+from data_manager.actors.audit.trades import range_of
 from data_manager.storage.protocols import MarketStore
 from data_manager.storage.records import MINUTE_MS, TIMEFRAMES, Series, Source, Symbol
 
@@ -48,7 +49,7 @@ def cover(coverage: Coverage, symbol: Symbol, chunk: Range, market: MarketStore)
 
 def broken(coverage: Coverage) -> list[Range]:
     """Where ids are missing, with the trades on both sides."""
-    return [Range(hole.before_ms, hole.after_ms + 1) for hole in coverage.holes]
+    return [range_of(hole) for hole in coverage.holes]
 
 
 def verdict_of_trades(holes: Sequence[Range]) -> str:
