@@ -74,7 +74,8 @@ class Rounds:
                 failures = 0
 
     async def _step(self) -> None:
-        """One look, or the wait for it."""
+        """One look, or the wait for it, which what is told from here on ends."""
+        self._told.clear()
         if self._from_the_beginning:
             await self._begin_round()
             self._auditor.forget()
@@ -130,7 +131,6 @@ class Rounds:
 
     async def _wait(self, seconds: float) -> None:
         """So long, but no longer than until something is told."""
-        self._told.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._told.wait()

@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from data_manager.actors.audit import presence, rounds
+from data_manager.actors.audit import presence, rounds, worker
+from data_manager.actors.audit.conf import audit_conf
 from data_manager.actors.audit.worker import AuditWorker, until
 from data_manager.actors.housekeeping import chores
 from data_manager.storage.catalog import SqlCatalog
@@ -20,7 +22,7 @@ from data_manager.storage.protocols import Event, Gap, Write
 from data_manager.storage.records import MINUTE_MS
 from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.clock import SystemClock, now_ms
-from data_manager.system.messages import AuditRequested, Message, Pong, RangeRepaired, Suspected
+from data_manager.system.messages import AuditRequested, GapFound, Message, Pong, RangeRepaired, Suspected
 from data_manager.system.metrics import Metrics, Totals, series
 from data_manager.system.settings import Settings
 from data_manager.system.worker import Context
@@ -83,6 +85,7 @@ def test_it_audits_and_keeps_house_at_once(tmp_path: Path) -> None:
         assert hosted.worker.status().state == "waiting"
         async with hosted.running():
             await eventually(lambda: len(hosted.gaps("open")) == 2)
+            await eventually(lambda: GapFound(BTC) in hosted.sent)
             await eventually(lambda: hosted.catalog.dataset("candles_BTCUSDT_1m"))
             assert (hosted.worker.status().detail, hosted.worker.busy_since()) == ("", None)
 
@@ -102,6 +105,37 @@ def test_what_others_tell_it_is_looked_at(tmp_path: Path) -> None:
             await eventually(lambda: len(hosted.gaps("closed")) == 1)
             hosted.worker.receive(Suspected("ingest/BTCUSDT", 1, BTC, "restart", "the process was another one"))
             hosted.worker.receive(AuditRequested())
+
+    asyncio.run(run())
+
+
+def test_a_break_in_the_chain_of_depth_updates_that_ingest_tells_is_kept_once_with_both_ids(tmp_path: Path) -> None:
+    async def run() -> None:
+        hosted = Hosted(tmp_path)
+        ids = "the chain ended at 7, the next update follows 9"
+        async with hosted.running():
+            for _ in range(2):
+                hosted.worker.receive(Suspected("ingest/BTCUSDT", 1, BTC, "depth_chain", ids))
+            await eventually(lambda: hosted.catalog.gaps(dataset_id="depth_BTCUSDT")[1] == 1)
+            hosted.worker.receive(Suspected("ingest/BTCUSDT", 1, BTC, "depth_chain", "others", 5, 9))
+            await eventually(lambda: hosted.catalog.gaps(dataset_id="depth_BTCUSDT")[1] == 2)
+        told, now = hosted.catalog.gaps(dataset_id="depth_BTCUSDT", descending=False)[0], now_ms(CLOCK)
+        assert [(gap.status, gap.evidence) for gap in told] == [("unfillable", "others"), ("unfillable", ids)]
+        assert (told[0].start_ms, told[0].end_ms) == (5, 9)
+        assert now - 60_000 < told[1].start_ms < told[1].end_ms <= now
+
+    asyncio.run(run())
+
+
+def test_a_symbol_of_which_nothing_arrives_is_an_incident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient = audit_conf()
+    quiet = msgspec.structs.replace(impatient.quiet, after_s=0.05, sample_s=0.02)
+    monkeypatch.setattr(worker, "audit_conf", lambda: msgspec.structs.replace(impatient, quiet=quiet))
+
+    async def run() -> None:
+        hosted = Hosted(tmp_path, supported_pairs="BTCUSDT,ETHUSDT")
+        async with hosted.running():
+            await eventually(lambda: [each.kind for each in hosted.catalog.incidents(open_only=True)] == ["feed_down"])
 
     asyncio.run(run())
 
