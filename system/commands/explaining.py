@@ -57,6 +57,8 @@ def what_next(gap: Gap) -> list[str]:
             return ["It stays: nobody has the data, since the exchange keeps no history of it."]
         case "exchange_empty":
             return ["It is settled: the exchange says that there is nothing, and is not asked again."]
+        case "backfilling" if gap.job is not None and gap.job.ended:
+            return ["Next: its job has ended; an audit looks again, and closes it if it is whole."]
         case "backfilling":
             shown = "" if gap.job_id is None else f" `data-manager backfill show {gap.job_id}` tells how far it is."
             return [f"Next: its job fetches it, and it is closed once an audit finds it whole.{shown}"]

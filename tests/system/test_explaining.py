@@ -83,6 +83,13 @@ def test_each_status_tells_what_happens_next_and_only_open_ones_what_to_type(sta
     assert any(line.startswith("Next:") for line in told) == (status in ("open", "backfilling"))
 
 
+def test_a_gap_whose_job_has_ended_waits_for_the_audit_and_no_longer_for_the_job() -> None:
+    told = story(status="backfilling", job_id="j1", job=msgspec.structs.replace(FAILED, status="completed"))
+    assert told[-1] == "Next: its job has ended; an audit looks again, and closes it if it is whole."
+    told = story(status="backfilling", job_id="j1", job=msgspec.structs.replace(FAILED, status="running"))
+    assert told[-1].endswith("`data-manager backfill show j1` tells how far it is.")
+
+
 def test_a_closed_gap_tells_when() -> None:
     assert story(status="closed", closed_at=NOON)[-1] == (
         "It was audited again and closed 2025-10-20T12:00:00Z: nothing is missing there any more."
