@@ -85,7 +85,7 @@ class Api:
         self.folder = folder
         self.clock: Any = services.clock
         self.system: Any = services.system
-        self.metrics_port = 0
+        self.api_port = self.metrics_port = 0
         self.stop: Any = None  # stops serving the API before the block ends
 
     async def get(self, path: str, **params: object) -> SimpleNamespace:
@@ -138,7 +138,7 @@ async def serving(folder: Path, *, token: str | None = None, **settings: Any) ->
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{api_port}") as session:
             api = Api(session, services, folder)
-            api.metrics_port, api.stop = metrics_port, stop_api
+            api.api_port, api.metrics_port, api.stop = api_port, metrics_port, stop_api
             yield api
     finally:
         await stop_api()

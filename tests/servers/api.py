@@ -17,7 +17,7 @@ class ServedApi:
     """The API's address, what stands behind it, and a catalog of the test's own on the same file."""
 
     def __init__(self, api: Api, folder: Path) -> None:
-        self.url = str(api.session._base_url).rstrip("/")
+        self.url = f"http://127.0.0.1:{api.api_port}"
         self.system = api.system
         self.catalog = SqlCatalog(f"sqlite:///{folder}/catalog.sqlite3", clock=StillClock())
 
