@@ -82,16 +82,16 @@ class Stores:
 
     async def read(self, work: Callable[[MarketStore], T]) -> T:
         """Something of the market store that writes nothing."""
-        return await self._until_done(MARKET_STORE, self._market, work)
+        result, _ = await self._timed(work)
+        return result
 
     async def write(self, work: Callable[[MarketStore], T]) -> T:
         """Something that writes market data, in one transaction and idempotent."""
         if self._turn is None:
             return await self.read(work)
         async with self._turn:
-            began = self._clock.monotonic()
-            result = await self.read(work)
-            await self._sleep(self._clock.monotonic() - began)
+            result, seconds = await self._timed(work)
+            await self._sleep(seconds)
         return result
 
     async def catalog(self, work: Callable[[Catalog], T]) -> T:
@@ -99,22 +99,31 @@ class Stores:
         return await self._until_done(CATALOG, self._catalog, work)
 
     def busy_since(self) -> float | None:
-        """When the oldest call began that a store's thread has in hand; None when there is none."""
+        """When the oldest call began that the market store has in hand; None when there is none.
+
+        The catalog is not told of: the call that brings its tables up to date may take long.
+        """
         return min(list(self._running.values()), default=None)
 
-    async def _until_done(self, part: str, store: StoreThread[S], work: Callable[[S], T]) -> T:
-        def timed(opened: S) -> T:
-            call = object()
-            self._running[call] = self._clock.monotonic()
+    async def _timed(self, work: Callable[[MarketStore], T]) -> tuple[T, float]:
+        """The result, and how long the call took without any waiting for its turn or for the store."""
+
+        def timed(market: MarketStore) -> tuple[T, float]:
+            call, began = object(), self._clock.monotonic()
+            self._running[call] = began
             try:
-                return work(opened)
+                result = work(market)
             finally:
                 del self._running[call]
+            return result, self._clock.monotonic() - began
 
+        return await self._until_done(MARKET_STORE, self._market, timed)
+
+    async def _until_done(self, part: str, store: StoreThread[S], work: Callable[[S], T]) -> T:
         failures = 0
         while True:
             try:
-                result = await store.call(timed)
+                result = await store.call(work)
             except AWAY as error:
                 failures += 1
                 self._away.gone(part, str(error))

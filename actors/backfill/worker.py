@@ -88,7 +88,7 @@ class BackfillWorker:
         return Status("waiting", part)
 
     def busy_since(self) -> float | None:
-        """The start of the oldest call that a store has in hand; requests have time limits of their own."""
+        """The start of the oldest call that the market store has in hand; all else has time limits of its own."""
         return self._stores.busy_since()
 
     def receive(self, message: Message) -> None:
