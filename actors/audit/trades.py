@@ -103,12 +103,14 @@ class TradeAudit:
 
 
 def covered(series: Series, within: Range, market: MarketStore) -> Coverage:
-    """The ids of a range, and of the trades beside it."""
+    """The ids of a range, and of the trades beside it; its holes are those that reach into the range."""
     coverage = Coverage()
     coverage.add(before(series, within.start_ms, market))
     for page in pages(series.symbol, Trade, within, market):
         coverage.add(page)
     coverage.add(after(series, within.end_ms, market))
+    # the raw trade and the aggTrade beside it may lie far apart, and what is between them has not been read
+    coverage.holes = [h for h in coverage.holes if h.after_ms >= within.start_ms and h.before_ms < within.end_ms]
     return coverage
 
 

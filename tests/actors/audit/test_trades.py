@@ -127,6 +127,16 @@ def test_a_second_look_is_at_one_range_with_the_trades_beside_it(looking: Lookin
     assert len(looking.audit.look_again(SERIES, beyond, T0 + DAY_MS, looking.store).found) == 1
 
 
+def test_what_lies_between_an_earlier_repair_and_this_one_is_not_missing_because_it_was_not_read(
+    looking: Looking,
+) -> None:
+    looking.hold(*range(1, 10), *range(12, 20), *range(22, 30))
+    looking.keep(*(agg_trade(100 + at, first_id=at, last_id=at + 1, time_ms=T0 + at * SECOND) for at in (10, 20)))
+    for at in (10, 20):
+        within = Range(T0 + (at - 1) * SECOND, T0 + (at + 2) * SECOND + 1)
+        assert looking.audit.look_again(SERIES, within, T0 + DAY_MS, looking.store).found == []
+
+
 def test_a_call_reads_a_bounded_number_of_pages_and_the_next_one_goes_on(
     looking: Looking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
