@@ -21,6 +21,7 @@ class Presence:
         self._stores = stores
         self._note = note
         self._away: dict[str, str] | None = None  # name -> why; None before the first look
+        self._told: list[str] = []  # the names that are logged as away
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -36,12 +37,17 @@ class Presence:
                 await store.call(lambda opened: opened.check())
             except StoreError as error:
                 away[name] = str(error)
-        before = self._away or {}
-        for name in (name for name in away if name not in before):
-            log("store_away", logging.WARNING, store=name, reason=away[name])
-        for name in (name for name in before if name not in away):
-            log("store_back", logging.WARNING, store=name, reason=before[name])
+        self._tell(self._away or {}, away)
         self._away = away
+
+    def _tell(self, before: Mapping[str, str], away: Mapping[str, str]) -> None:
+        """What is away at two looks in a row: while a catalog makes its tables it may be busy for one."""
+        for name in (name for name in away if name in before and name not in self._told):
+            self._told.append(name)
+            log("store_away", logging.WARNING, store=name, reason=away[name])
+        for name in [name for name in self._told if name not in away]:
+            self._told.remove(name)
+            log("store_back", logging.WARNING, store=name)
 
     def status(self) -> Status:
         """`waiting` for what is away."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
 
 from data_manager.actors.audit.anchored import AnchoredClock
 from data_manager.actors.audit.auditor import Auditor
@@ -49,11 +48,11 @@ class AuditWorker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; see Worker. A call to a store that is under way then ends by itself."""
-        async with AsyncExitStack() as cleanup:
-            for store in (self._market, self._catalog):
-                cleanup.push_async_callback(store.close)
-            audits = [part.run() for part in (self._rounds, self._watch) if part is not None]
+        audits = [part.run() for part in (self._rounds, self._watch) if part is not None]
+        try:
             await until(stop, self._presence.run(), self._housekeeping.run(), *audits)
+        finally:
+            await asyncio.gather(self._market.close(), self._catalog.close())
 
     def status(self) -> Status:
         """`waiting` for a store that is away."""

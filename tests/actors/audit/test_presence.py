@@ -20,11 +20,14 @@ def test_nothing_is_known_before_the_first_look(tmp_path: Path) -> None:
     with_stores(tmp_path, check)
 
 
-def test_it_waits_for_what_is_away_and_says_so_once(tmp_path: Path) -> None:
+def test_it_waits_for_what_is_away_and_logs_it_once_when_it_lasts(tmp_path: Path) -> None:
     async def check(stores: Stores) -> None:
         presence = of(stores, "audit=off")
         stores.market.unchecked = stores.catalog.unchecked = True
         with captured() as lines:
+            await presence.look()
+            assert lines == []
+            assert presence.status().detail == "market_store;catalog;audit=off"
             for _ in range(3):
                 await presence.look()
             assert presence.status().state == "waiting"
