@@ -191,7 +191,8 @@ def test_a_signal_while_it_starts_is_obeyed_as_soon_as_it_has_started(tmp_path: 
 
 
 def test_an_actor_that_has_to_be_killed_while_stopping_shows_in_the_exit_code(tmp_path: Path) -> None:
-    with Command(tmp_path, "run", heartbeat_miss_s="60", drain_timeout_s="4", enable_api="no") as run:
+    # half of the time-out is an actor's own: enough for the auditor, which may still be importing what it needs
+    with Command(tmp_path, "run", heartbeat_miss_s="60", drain_timeout_s="10", enable_api="no") as run:
         os.kill(pid_of(run, "ingest/BTCUSDT"), signal.SIGSTOP)
         assert run.end() == 76
         assert lines(run)[-1]["killed"] == ["ingest/BTCUSDT"]
