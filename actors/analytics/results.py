@@ -45,7 +45,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One category's numbers for one symbol and timeframe.
 
     Every field of a subclass that is None has its reason under its own name; an entry of a mapping under
-    `field.entry`. No number is NaN or infinite.
+    `field[entry]`. No number is NaN or infinite.
     """
 
     envelope: Envelope
@@ -99,6 +99,11 @@ def empty(kind: type[R], about: Envelope, reason: str) -> R:
     return built(kind, about, dict.fromkeys(kind.metrics(), Unknown(reason)))
 
 
+def entry(field: str, key: str) -> str:
+    """What an entry of a mapping is called: without the dot that would be a path in MongoDB."""
+    return f"{field}[{key}]"
+
+
 def too_few(there: int, needed: int, what: str = "bars") -> str:
     """The reason of what has not enough to be computed from."""
     return f"{there} {what} are there, and it takes {needed}"
@@ -117,5 +122,5 @@ def _known(name: str, value: object, reasons: dict[str, str]) -> object:
         case np.integer():
             return int(value)
         case Mapping():
-            return {key: _known(f"{name}.{key}", each, reasons) for key, each in value.items()}
+            return {key: _known(entry(name, key), each, reasons) for key, each in value.items()}
     return value

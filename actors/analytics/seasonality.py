@@ -87,9 +87,11 @@ def _by_hour(sample: Bars, hours: NDArray[np.int64], weekdays: NDArray[np.int64]
     }
 
 
-def _means(values: Floats, slots: NDArray[np.int64], size: int) -> dict[str, float | Unknown]:
+def _means(values: Floats, slots: NDArray[np.int64], size: int) -> dict[str, float | Unknown] | Unknown:
     """The mean of the known values of each slot."""
     known = ~np.isnan(values)
+    if not known.any():
+        return Unknown("no bar tells it")
     counts = np.bincount(slots[known], minlength=size)
     sums = np.bincount(slots[known], weights=values[known], minlength=size)
     nothing = Unknown("no bar of this time is known")

@@ -15,7 +15,7 @@ import numpy as np
 from data_manager.actors.analytics import book as reading
 from data_manager.actors.analytics.bars import Bars, Window
 from data_manager.actors.analytics.book import Book
-from data_manager.actors.analytics.results import Result, Unknown, built, envelope, too_few
+from data_manager.actors.analytics.results import Result, Unknown, built, entry, envelope, too_few
 
 METHOD = "order_book_analysis"
 NEAR_PERCENT = 1.0  # of mid: what the original calls market depth
@@ -66,7 +66,7 @@ class WeightedSum(msgspec.Struct, frozen=True):
         return WeightedSum(self.total + other.total, self.weight_ms + other.weight_ms)
 
 
-Sums = dict[str, WeightedSum]  # by metric, `field` or `field.entry`; what was never known has none
+Sums = dict[str, WeightedSum]  # by metric, `field` or `field[entry]`; what was never known has none
 
 
 class _Liquidity(NamedTuple):
@@ -79,25 +79,28 @@ def spread(book: Book | Unknown, bars: Bars, window: Window, parameters: SpreadP
 
     A book older than `newest_ms` is not used: its fields are None, and the bars' two remain.
     """
-    about = envelope(METHOD, bars, window, msgspec.structs.asdict(parameters))
-    liquidity = _liquidity(window.within(bars), parameters)._asdict()
     if isinstance(book, Book) and window.end_ms - book.time_ms > parameters.newest_ms:
         book = Unknown(f"the newest book is {(window.end_ms - book.time_ms) / 1000:g} s old")
+    shown = msgspec.structs.asdict(parameters) | {"book_time_ms": None if isinstance(book, Unknown) else book.time_ms}
+    about = envelope(METHOD, bars, window, shown)
+    liquidity = _liquidity(window.within(bars), parameters)._asdict()
     if isinstance(book, Unknown):
         unknown = dict.fromkeys(Spread.metrics(), book)
         return built(Spread, about, {**unknown, **liquidity})
     return built(Spread, about, {**_read(book, parameters), **liquidity})
 
 
-def sums_of(books: Sequence[Book], until_ms: int, parameters: SpreadParameters) -> Sums:
-    """Each metric of the books, ascending by time, weighed by how long it stood.
+def sums_of(books: Sequence[Book], since_ms: int, until_ms: int, parameters: SpreadParameters) -> Sums:
+    """Each metric of the books, ascending by time, weighed by how long it stood from `since_ms` to `until_ms`.
 
-    A book stands until the next, at most `holds_ms`, and not beyond `until_ms`.
+    A book stands until the next, at most `holds_ms`. Give the newest one before `since_ms` too: it stands into the
+    beginning. Then the sums of adjoining times add up to those of the whole.
     """
     sums: Sums = {}
     ends = [*(book.time_ms for book in books[1:]), until_ms]
-    for book, end_ms in zip(books, ends, strict=False):
-        held = min(end_ms - book.time_ms, parameters.holds_ms)
+    for book, next_ms in zip(books, ends, strict=False):
+        end_ms = min(next_ms, until_ms, book.time_ms + parameters.holds_ms)
+        held = end_ms - max(book.time_ms, since_ms)
         if held > 0:
             _add(sums, {name: WeightedSum(x * held, held) for name, x in _flat(_read(book, parameters)).items()})
     return sums
@@ -116,9 +119,9 @@ def averaged(sums: Sums, bars: Bars, window: Window, parameters: SpreadParameter
 
     The envelope's `completeness` is the percentage of the window for which a book stood.
     """
-    about = envelope(METHOD, bars, window, msgspec.structs.asdict(parameters))
     liquidity = _liquidity(window.within(bars), parameters)._asdict()
     stood = sums["bid_ask_spread"].weight_ms if "bid_ask_spread" in sums else 0
+    about = envelope(METHOD, bars, window, msgspec.structs.asdict(parameters) | {"books_stood_ms": stood})
     about = msgspec.structs.replace(about, completeness=100 * stood / (window.end_ms - window.start_ms))
     if not stood:
         unknown = dict.fromkeys(Spread.metrics(), Unknown("no book of this time is known"))
@@ -147,11 +150,11 @@ def _read(book: Book, parameters: SpreadParameters) -> dict[str, Value | Mapping
 
 
 def _flat(fields: Mapping[str, Value | Mapping[str, Value]]) -> dict[str, float]:
-    """What is known, by `field` or `field.entry`."""
+    """What is known, by `field` or `field[entry]`."""
     flat: dict[str, float] = {}
     for name, value in fields.items():
         entries = (
-            {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, Mapping) else {name: value}
+            {entry(name, key): each for key, each in value.items()} if isinstance(value, Mapping) else {name: value}
         )
         flat.update({key: each for key, each in entries.items() if not isinstance(each, Unknown)})
     return flat
@@ -171,7 +174,7 @@ def _nested(sums: Sums, parameters: SpreadParameters) -> dict[str, Value | Mappi
         "slippage_sell": parameters.slippage_quote,
     }
     plain = [name for name in Spread.metrics() if name not in (*entries, *_Liquidity._fields)]
-    nested = {name: {str(key): mean(f"{name}.{key}") for key in keys} for name, keys in entries.items()}
+    nested = {name: {str(key): mean(entry(name, str(key))) for key in keys} for name, keys in entries.items()}
     return {**{name: mean(name) for name in plain}, **nested}
 
 

@@ -136,10 +136,10 @@ def test_a_symbol_with_too_few_bars_is_left_out_and_says_why():
     bars = {**FIVE, "NEWUSDT": masked(related(7, 0.5), np.arange(720) >= 400)}
     result = matrix(bars)
     assert set(result.matrix) == set(FIVE)
-    assert result.envelope.parameters["left_out"] == {"NEWUSDT": "320 bars are there, and it takes 576"}
+    assert result.envelope.parameters["left_out"] == {"NEWUSDT": "320 bars are there, and it takes 360"}
     alone = one(bars, "NEWUSDT")
     assert alone.state == "empty"
-    assert alone.reasons["rolling_correlation"] == "320 bars are there, and it takes 576"
+    assert alone.reasons["rolling_correlation"] == "320 bars are there, and it takes 360"
     assert one(bars, "S1USDT").rolling_correlation is not None
 
 
@@ -173,7 +173,7 @@ def test_few_rows_have_no_long_rolling_window():
     bars = {symbol: each.slice(0, 100) for symbol, each in FIVE.items()}
     joint = market(bars, all_of(bars["S0USDT"]), "S0USDT", CONF)
     result = correlation(bars["S1USDT"], "S1USDT", joint)
-    assert result.reasons["rolling_correlations.168"] == "99 times that all symbols share are there, and it takes 168"
+    assert result.reasons["rolling_correlations[168]"] == "99 times that all symbols share are there, and it takes 168"
     assert result.rolling_correlation is not None
 
 

@@ -97,9 +97,9 @@ def test_returns_in_a_row_are_those_of_the_longest_stretch():
 def test_what_takes_more_returns_than_there_are_says_so():
     result = of(walk(60))
     assert result.reasons == {
-        "autocorrelations.24": "59 returns in a row are there, and it takes 240",
-        "variance_ratio.8": "59 returns in a row are there, and it takes 80",
-        "variance_ratio_z.8": "59 returns in a row are there, and it takes 80",
+        "autocorrelations[24]": "59 returns in a row are there, and it takes 240",
+        "variance_ratio[8]": "59 returns in a row are there, and it takes 80",
+        "variance_ratio_z[8]": "59 returns in a row are there, and it takes 80",
     }
     assert result.autocorrelations["24"] is None
     assert result.autocorrelations["5"] is not None
@@ -124,7 +124,7 @@ def test_a_price_that_stands_still_lies_in_the_middle_of_nothing():
     assert result.bollinger_upper == result.bollinger_middle == result.bollinger_lower == 100.0
     assert (result.price_range_index, result.max_drawdown, result.coefficient_of_variation) == (0.5, 0.0, 0.0)
     assert result.reasons["z_score"] == result.reasons["percent_b"] == "the price did not move"
-    assert result.reasons["kurtosis"] == result.reasons["variance_ratio.2"] == "the returns do not vary"
+    assert result.reasons["kurtosis"] == result.reasons["variance_ratio[2]"] == "the returns do not vary"
     assert result.autocorrelation is None
 
 

@@ -37,7 +37,7 @@ CATEGORIES: dict[str, Category] = {
     "volume": lambda bars, window: volume(bars, window, CONF.volume),
     "spread": lambda bars, window: spread(BOOK, bars, window, CONF.spread),
     "spread averaged": lambda bars, window: averaged(
-        sums_of([BOOK], BOOK.time_ms + 1000, CONF.spread), bars, window, CONF.spread
+        sums_of([BOOK], 0, BOOK.time_ms + 1000, CONF.spread), bars, window, CONF.spread
     ),
     "no book": lambda bars, window: spread(Unknown("none"), bars, window, CONF.spread),
     "trend": lambda bars, window: trend(bars, window, CONF.trend, OTHER),
@@ -64,7 +64,7 @@ def absences(result: Result) -> set[str]:
         if value is None:
             missing.add(name)
         elif isinstance(value, dict):
-            missing |= {f"{name}.{key}" for key, each in value.items() if each is None}
+            missing |= {f"{name}[{key}]" for key, each in value.items() if each is None}
     return missing
 
 

@@ -30,7 +30,7 @@ def test_a_number_that_is_not_there_leaves_its_reason():
     result = built(Sample, ABOUT, {"one": Unknown("nobody knows"), "many": {"a": 2.0, "b": Unknown("too far")}})
     assert result.one is None
     assert result.many == {"a": 2.0, "b": None}
-    assert result.reasons == {"one": "nobody knows", "many.b": "too far"}
+    assert result.reasons == {"one": "nobody knows", "many[b]": "too far"}
     assert result.state == "partial"
 
 
@@ -38,7 +38,7 @@ def test_a_number_that_is_not_there_leaves_its_reason():
 def test_what_is_not_finite_never_leaves(value: float):
     result = built(Sample, ABOUT, {"one": value, "many": {"a": value}})
     assert (result.one, result.many) == (None, {"a": None})
-    assert result.reasons == {"one": NOT_FINITE, "many.a": NOT_FINITE}
+    assert result.reasons == {"one": NOT_FINITE, "many[a]": NOT_FINITE}
 
 
 def test_numbers_of_arrays_become_plain_ones():

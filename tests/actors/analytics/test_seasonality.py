@@ -107,13 +107,14 @@ def test_a_week_that_is_not_whole_has_hours_that_nobody_knows():
     assert result.hour_of_week_return["167"] is not None  # Sunday 23:00
     unknown = [key for key, each in result.hour_of_week_return.items() if each is None]
     assert len(unknown) == 168 - 99
-    assert result.reasons[f"hour_of_week_return.{unknown[0]}"] == "no bar of this time is known"
+    assert result.reasons[f"hour_of_week_return[{unknown[0]}]"] == "no bar of this time is known"
     assert result.state == "partial"
 
 
 def test_a_source_without_volumes_still_has_returns():
     result = of(unknown_volumes(walk(QUARTER)))
-    assert set(result.hour_of_week_volume.values()) == {None}
+    assert result.hour_of_week_volume is None
+    assert result.reasons["hour_of_week_volume"] == "no bar tells it"
     assert None not in result.hourly_pattern.values()
 
 

@@ -45,10 +45,10 @@ def test_the_end_of_the_book_is_told_by_entry():
     result = of(book(time_ms=now()))
     assert result.depth_bid_bps == {"1": 0.0, "10": 0.0, "50": 0.0}
     assert result.imbalance == {"5": None, "10": None, "20": None}
-    assert result.reasons["imbalance.5"] == "the book holds 3 levels a side"
+    assert result.reasons["imbalance[5]"] == "the book holds 3 levels a side"
     assert result.slippage_buy["1000"] == pytest.approx(100 * (1000 / (1 + 4 + 491 / 110) / 100 - 1))
     assert result.slippage_buy["100000"] is None
-    assert result.reasons["slippage_buy.100000"] == "the book holds less than 100000 quote units"
+    assert result.reasons["slippage_buy[100000]"] == "the book holds less than 100000 quote units"
     assert result.state == "partial"
 
 
@@ -57,6 +57,8 @@ def test_a_book_of_a_minute_ago_is_used_and_an_older_one_is_not():
     result = of(deep(time_ms=now(60.5)))
     assert result.reasons["mid_price"] == "the newest book is 60.5 s old"
     assert result.imbalance is None
+    assert result.envelope.parameters["book_time_ms"] is None
+    assert of(deep(time_ms=now(60))).envelope.parameters["book_time_ms"] == now(60)
     assert {name for name in Spread.metrics() if getattr(result, name) is not None} == LIQUIDITY
 
 
@@ -87,52 +89,59 @@ def test_a_price_that_stands_still_has_no_liquidity_per_move():
 
 def test_a_book_stands_until_the_next():
     books = [deep(tick=tick, time_ms=START_MS + at) for tick, at in ((10.0, 0), (20.0, 10_000), (40.0, 40_000))]
-    sums = sums_of(books, START_MS + 50_000, CONF)
+    sums = sums_of(books, START_MS, START_MS + 50_000, CONF)
     expected = (10 * 10_000 + 20 * 30_000 + 40 * 10_000, 50_000)
     assert (sums["bid_ask_spread"].total, sums["bid_ask_spread"].weight_ms) == pytest.approx(expected)
 
 
 def test_a_book_stands_no_longer_than_a_minute():
-    sums = sums_of([deep(), deep(time_ms=START_MS + 600_000)], START_MS + 605_000, CONF)
+    sums = sums_of([deep(), deep(time_ms=START_MS + 600_000)], START_MS, START_MS + 605_000, CONF)
     assert sums["mid_price"].weight_ms == 60_000 + 5_000
 
 
 def test_a_book_after_the_end_stands_for_nothing():
-    assert sums_of([deep(time_ms=START_MS + 10)], START_MS, CONF) == {}
-    assert sums_of([], START_MS, CONF) == {}
+    assert sums_of([deep(time_ms=START_MS + 10)], 0, START_MS, CONF) == {}
+    assert sums_of([], 0, START_MS, CONF) == {}
 
 
 def test_what_some_books_do_not_tell_is_averaged_over_those_that_do():
     books = [deep(), book(time_ms=START_MS + 10_000)]
-    sums = sums_of(books, START_MS + 30_000, CONF)
-    assert sums["imbalance.5"] == WeightedSum(pytest.approx(5 / 35 * 10_000), 10_000)
+    sums = sums_of(books, START_MS, START_MS + 30_000, CONF)
+    assert sums["imbalance[5]"] == WeightedSum(pytest.approx(5 / 35 * 10_000), 10_000)
     assert sums["bid_ask_spread"].weight_ms == 30_000
 
 
-@given(st.lists(st.integers(0, 120), min_size=1, max_size=20, unique=True), st.integers(0, 120))
-def test_sums_of_parts_are_the_sum_of_all(seconds: list[int], cut: int):
-    """Whenever a cycle ends, no book is lost and none counts twice: the last one is carried into the next."""
+@given(st.lists(st.integers(0, 240), min_size=1, max_size=20, unique=True), st.integers(0, 300), st.integers(0, 240))
+def test_sums_of_adjoining_times_add_up_to_those_of_the_whole(seconds: list[int], cut: int, begin: int):
+    """Wherever a cycle ends, no book is lost and none counts twice."""
     books = [deep(tick=1.0 + at, time_ms=START_MS + at * 1000) for at in sorted(seconds)]
-    end_ms, cut_ms = START_MS + 130_000, START_MS + cut * 1000
-    before = [each for each in books if each.time_ms < cut_ms]
-    after = [each for each in books if each.time_ms >= cut_ms]
-    gap = Window("", cut_ms, after[0].time_ms if after else end_ms)
-    whole = sums_of(books, end_ms, CONF)
-    parts = [sums_of(before, cut_ms, CONF), sums_of(after, end_ms, CONF)]
-    if before:
-        held = min(gap.end_ms - before[-1].time_ms, CONF.holds_ms) - min(cut_ms - before[-1].time_ms, CONF.holds_ms)
-        parts.append({"mid_price": WeightedSum(before[-1].mid * held, held)} if held else {})
-    assert added(parts)["mid_price"].weight_ms == whole["mid_price"].weight_ms
-    assert added(parts)["mid_price"].total == pytest.approx(whole["mid_price"].total)
+    start_ms, end_ms = START_MS + begin * 1000, START_MS + 300_000
+    cut_ms = max(start_ms, START_MS + cut * 1000)
+    carried = [each for each in books if each.time_ms < cut_ms][-1:]
+    later = [each for each in books if each.time_ms >= cut_ms]
+    parts = [
+        sums_of([each for each in books if each.time_ms < cut_ms], start_ms, cut_ms, CONF),
+        sums_of([*carried, *later], cut_ms, end_ms, CONF),
+    ]
+    whole, together = sums_of(books, start_ms, end_ms, CONF), added(parts)
+    assert whole.keys() == together.keys()
+    for name, each in whole.items():
+        assert together[name] == WeightedSum(pytest.approx(each.total), each.weight_ms)
+
+
+def test_a_book_of_before_stands_into_the_beginning_for_what_is_left_of_its_minute():
+    sums = sums_of([deep(), deep(time_ms=START_MS + 100_000)], START_MS + 45_000, START_MS + 110_000, CONF)
+    assert sums["mid_price"].weight_ms == 15_000 + 10_000
 
 
 def test_a_day_is_averaged_from_sums_alone():
     books = [deep(tick=tick, time_ms=START_MS + at) for tick, at in ((10.0, 0), (30.0, 30_000))]
     day = Window("24h", START_MS, START_MS + 24 * HOUR_MS)
-    result = averaged(added([sums_of(books, START_MS + 60_000, CONF)] * 2), BARS, day, CONF)
+    result = averaged(added([sums_of(books, START_MS, START_MS + 60_000, CONF)] * 2), BARS, day, CONF)
     assert result.bid_ask_spread == pytest.approx(20.0)
     assert result.imbalance["20"] == pytest.approx(20 / 440)
     assert result.envelope.completeness == pytest.approx(100 * 120 / 86_400)
+    assert result.envelope.parameters["books_stood_ms"] == 120_000
     assert result.liquidity_ratio is not None
 
 
@@ -144,15 +153,15 @@ def test_a_day_without_books_says_so():
 
 
 def test_a_metric_that_no_book_of_the_day_told_is_unknown():
-    sums = sums_of([book()], START_MS + 1000, CONF)
+    sums = sums_of([book()], START_MS, START_MS + 1000, CONF)
     result = averaged(sums, BARS, WINDOW, CONF)
-    assert result.reasons["imbalance.20"] == "no book of this time tells it"
+    assert result.reasons["imbalance[20]"] == "no book of this time tells it"
     assert result.spread_percentage == pytest.approx(2.0)
 
 
 def test_every_metric_of_a_snapshot_has_an_average():
     snapshot = of(deep(time_ms=now()))
-    average = averaged(sums_of([deep()], START_MS + 1000, CONF), BARS, WINDOW, CONF)
+    average = averaged(sums_of([deep()], START_MS, START_MS + 1000, CONF), BARS, WINDOW, CONF)
     for name in Spread.metrics():
         ours, other = getattr(snapshot, name), getattr(average, name)
         assert other == (pytest.approx(ours) if not isinstance(ours, dict) else pytest.approx(ours, nan_ok=True))
