@@ -10,6 +10,7 @@ from data_manager.actors.audit.events import alive, still_silent
 from data_manager.actors.audit.gaps import Found, lost
 from data_manager.actors.audit.grid import Range
 from data_manager.actors.audit.keeping import MAX_INCIDENTS, keep_lost
+from data_manager.actors.audit.quiet import KINDS
 from data_manager.actors.audit.silence import FEED, Alive, judged
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.storage.records import Depth, Series, Symbol
@@ -57,12 +58,13 @@ def keep_silences(silences: Sequence[Silence], now_ms: int, catalog: Catalog, me
     """Save them as gaps, each with its cause: an incident of ours that was under way, or what others did."""
     if not silences:
         return
-    incidents = catalog.incidents(limit=MAX_INCIDENTS)
+    # of the feed the silence itself tells, and who else was alive
+    ours = [each for each in catalog.incidents(limit=MAX_INCIDENTS) if each.kind not in KINDS]
     gaps = []
     for series, silent, others in silences:
         cause, evidence = judged(others)
         found = Found(silent, cause, f"no row for {(silent.end_ms - silent.start_ms) / 1000:.0f} s; {evidence}")
-        told = explained(found, series.symbol, incidents, now_ms)
+        told = explained(found, series.symbol, ours, now_ms)
         gaps.append(lost(series, told, now_ms, f"silence/{silent.start_ms}"))
     keep_lost(gaps, catalog, metrics)
 

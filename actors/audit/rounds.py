@@ -12,7 +12,7 @@ from data_manager.actors.audit.auditor import Auditor
 from data_manager.actors.audit.grid import Range
 from data_manager.actors.audit.lost import Break
 from data_manager.actors.housekeeping.chores import FIRST_S, JITTER, next_slot, retry_s
-from data_manager.storage.records import Symbol
+from data_manager.storage.records import ALL_SYMBOLS, Symbol
 from data_manager.system.clock import Clock
 from data_manager.system.errors import StoreError, StoreUnavailable
 from data_manager.system.logs import log
@@ -43,8 +43,11 @@ class Rounds:
         self._told.set()
 
     def suspected(self, symbol: Symbol) -> None:
-        """A symbol may miss something."""
-        self._agenda.suspected(symbol)
+        """A symbol may miss something; ALL_SYMBOLS is each of them: a round, at once if none is under way."""
+        if symbol == ALL_SYMBOLS:
+            self._due = self._clock.monotonic()
+        else:
+            self._agenda.suspected(symbol)
         self._told.set()
 
     def broken(self, link: Break) -> None:

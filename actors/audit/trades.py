@@ -26,6 +26,16 @@ class _Read:
         self.coverage = Coverage()
         self.counts = Hourly()
         self.begin_ms = self.through_ms = self.cursor_ms = begin_ms
+        self._newest: dict[str, Trade] = {}  # by kind
+
+    def note_repeats(self, trades: Sequence[Trade]) -> None:
+        """Count trades that cover ids which one of their own kind, with a lesser id of its own, covers already."""
+        for trade in trades:
+            newest = self._newest.get(trade.kind)
+            if newest is not None and trade.trade_id > newest.trade_id and trade.first_id <= newest.last_id:
+                self.counts.at(trade.time_ms).repeats += 1
+            if newest is None or trade.trade_id > newest.trade_id:
+                self._newest[trade.kind] = trade
 
 
 class TradeAudit:
@@ -56,6 +66,7 @@ class TradeAudit:
             read += 1
             fresh = [trade for trade in page if trade.time_ms > known.through_ms]
             known.counts.read(fresh, Trade.time_field, now_ms - self._look_back_ms)
+            known.note_repeats(fresh)
             known.counts.at(page[-1].time_ms).ids += known.coverage.add(page)
             known.cursor_ms = page[-1].time_ms
             known.through_ms = max(known.through_ms, known.cursor_ms)

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 
 from data_manager.actors.audit.anchored import AnchoredClock
 from data_manager.actors.audit.auditor import Auditor
+from data_manager.actors.audit.causes import DEPTH_CHAIN
 from data_manager.actors.audit.conf import audit_conf
 from data_manager.actors.audit.grid import Range
 from data_manager.actors.audit.lost import BREAK_MS, Break
@@ -25,7 +26,6 @@ from data_manager.system.worker import Context, Status
 
 ANSWER_S = 60.0  # for one call: a count or a sweep of a large symbol may take long
 OFF = "audit=off"  # in the status where ENABLE_AUDITOR=false: only the housekeeping is done
-DEPTH_CHAIN = "depth_chain"  # ingest's reason where a link between two depth updates never came
 
 
 class AuditWorker:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from data_manager.actors.audit.causes import REACH_MS, explained
@@ -24,6 +25,10 @@ def incident(kind: str, subject: str, started_ms: int = 120_000, ended_ms: int |
         ("actor_down", "http", "unknown"),
         ("suspected_gap", "BTCUSDT", "feed"),
         ("suspected_gap", "ETHUSDT", "unknown"),
+        ("suspected_gap", "_all", "feed"),
+        ("feed_down", "feed", "feed"),
+        ("symbol_quiet", "BTCUSDT", "feed"),
+        ("symbol_quiet", "ETHUSDT", "unknown"),
         ("store_finding", "market", "unknown"),
     ],
 )
@@ -33,6 +38,15 @@ def test_an_incident_of_the_same_time_names_the_cause(kind: str, subject: str, c
     assert told.missing == FOUND.missing
     assert told.evidence.startswith(FOUND.evidence)
     assert (subject in told.evidence) == (cause != "unknown")
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [("restart", "ours"), ("market_full", "ours"), ("feed_discarded", "feed"), ("depth_chain", "unknown")],
+)
+def test_what_was_suspected_names_who_lost_it(reason: str, cause: str) -> None:
+    suspected = msgspec.structs.replace(incident("suspected_gap", "BTCUSDT"), cause=reason)
+    assert explained(FOUND, "BTCUSDT", [suspected], NOW).cause == cause
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from data_manager.actors.audit.grid import Range
 from data_manager.actors.audit.rounds import Rounds
 from data_manager.actors.housekeeping import chores
 from data_manager.storage.protocols import Gap
-from data_manager.storage.records import MINUTE_MS, Symbol
+from data_manager.storage.records import ALL_SYMBOLS, MINUTE_MS, Symbol
 from data_manager.system.clock import SystemClock
 from data_manager.system.errors import StoreUnavailable
 from tests.actors.audit.auditors import auditor
@@ -98,6 +98,19 @@ def test_what_is_suspected_or_repaired_is_looked_at_between_rounds(tmp_path: Pat
             hold(stores, 0)
             driver.repaired(BTC, DATASET, Range(NOW, NOW + MINUTE_MS))
             await until_gaps(stores, 1, "closed")
+
+    with_stores(tmp_path, check)
+
+
+def test_what_nobody_knows_the_symbol_of_makes_a_round(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        hold(stores, 3, 2, 1)
+        async with driven(stores) as driver:
+            await eventually(lambda: stores.gauge("audit_cycle_seconds") is not None)
+            stores.clock.ms += MINUTE_MS
+            driver.suspected(ALL_SYMBOLS)
+            await until_gaps(stores, 1, "open")
+            assert stores.counter("audit_rounds_total") == 2
 
     with_stores(tmp_path, check)
 

@@ -178,3 +178,15 @@ def test_it_tells_how_many_ids_there_were_and_how_many_are_missing(looking: Look
     assert looking.audit.missing_ids(SERIES, T0 + 8 * SECOND) == 0
     looking.audit.forget()
     assert looking.audit.counts(SERIES).since(T0).rows == looking.audit.missing_ids(SERIES, T0) == 0
+
+
+def test_ids_that_are_covered_twice_by_one_kind_are_repeated(looking: Looking) -> None:
+    looking.hold(*range(1, 10))
+    spans = [(1, 1, 3), (2, 4, 6), (3, 6, 8), (4, 9, 9)]
+    looking.keep(
+        *(agg_trade(number, first_id=first, last_id=last, time_ms=T0 + first * SECOND) for number, first, last in spans)
+    )
+    looking.at(100)
+    counted = looking.audit.counts(SERIES).since(0)
+    assert (counted.rows, counted.repeats) == (13, 1)
+    assert counted.consistency == pytest.approx(100 * 12 / 13)
