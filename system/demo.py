@@ -28,6 +28,15 @@ UNRECONCILED = 1
 SETTLE_S = 5.0  # beyond the time of a redelivery: when nothing has been stored for so long, nothing will be
 LOG_NAME, TOKEN_NAME = "data-manager.log", "api-token"
 
+# What the demo sets where the operator sets nothing: its feed fails every so often, and one need not wait long to see
+# that found, repaired and closed.
+OF_ITS_OWN: dict[str, object] = {
+    "exchange_outage_every_s": 45.0,
+    "exchange_outage_s": 5.0,
+    "audit_interval": 5.0,
+    "gap_tolerance_seconds": 5.0,
+}
+
 
 class Demo:
     """One run of the demo."""

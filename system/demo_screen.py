@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from data_manager.system.account import COUNTED, Account
+from data_manager.system.demo_gaps import GapNews
 from data_manager.system.messages import ActorView, Tree
 from data_manager.system.metrics import quantile
 from data_manager.system.settings import Settings
@@ -37,8 +38,9 @@ class Screen:
         self._settings = settings
         self._token_file = token_file
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
-        self._next = 0.0
+        self._next = self._next_gaps = 0.0
         self._addresses_told = False
+        self._gaps = GapNews(settings)
 
     def __enter__(self) -> Screen:
         self.say(f"Petrosa Data Manager, simulated exchange, {', '.join(self._settings.supported_pairs)}")
@@ -60,6 +62,10 @@ class Screen:
     def show(self, tree: Tree, elapsed: float) -> None:
         """Show the status of the tree `elapsed` seconds after the start, as often as it should be shown."""
         self._tell_addresses()
+        if elapsed >= self._next_gaps:
+            self._next_gaps = elapsed + LIVE_S
+            for news in self._gaps.look():
+                self.say(news)
         if elapsed < self._next:
             return
         self._next = elapsed + (LIVE_S if self._live is not None else PLAIN_S)

@@ -31,7 +31,7 @@ from tests.servers.command import Command
 from tests.servers.service import monotonic
 
 RECONCILED = "The counts reconcile: published = received - redelivered, and each event has one outcome."
-ACTORS = ("http", "ingest/BTCUSDT", "ingest/ETHUSDT", "router", "exchange")
+ACTORS = ("http", "ingest/BTCUSDT", "ingest/ETHUSDT", "router", "auditor", "exchange")  # Command turns backfill off
 
 
 def demo(folder: Path, *arguments: str, **changes: str) -> Command:
@@ -127,7 +127,7 @@ def test_where_there_is_no_terminal_it_writes_plain_lines_and_the_token_for_this
         assert run.end(signal.SIGINT) == 0
         assert RECONCILED in run.stdout
         assert "\x1b" not in run.stdout
-        assert re.search(r"^ +\d+ s  \d/5 actors running  published ", run.stdout, re.MULTILINE)
+        assert re.search(rf"^ +\d+ s  \d/{len(ACTORS)} actors running  published ", run.stdout, re.MULTILINE)
 
 
 def test_killed_parts_come_back_and_the_counts_still_reconcile(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_on_a_terminal_every_actor_is_shown_live_and_control_c_ends_it_in_order(
     run = demo(tmp_path)
     terminal = Terminal(run)
     try:
-        terminal.until("5/5 actors running")
+        terminal.until(f"{len(ACTORS)}/{len(ACTORS)} actors running")
         terminal.until("Ctrl-C stops.")
         table = terminal.seen[terminal.seen.rindex("last cause") :]
         assert re.findall(r"^(\S+) +running", table, re.MULTILINE) == list(ACTORS)
@@ -246,6 +246,15 @@ def test_on_a_terminal_every_actor_is_shown_live_and_control_c_ends_it_in_order(
         run._end()
         terminal.process.wait()
         terminal.close()
+
+
+@pytest.mark.faults
+def test_an_outage_of_the_feed_is_found_repaired_and_closed_before_ones_eyes(tmp_path: Path) -> None:
+    outages = {"exchange_outage_every_s": "12", "exchange_outage_s": "2", "audit_interval": "1"}
+    run = demo(tmp_path, "--for", "40", enable_backfiller="true", history_bootstrap="false", **outages)
+    assert run.run(120) == 0, run.stdout + run.stderr
+    assert re.search(r"^ +trades of .* UTC: repaired from the exchange, audited again and closed$", run.stdout, re.M)
+    assert run.stdout.endswith(RECONCILED + "\n")
 
 
 # -- what it says, apart from any process -------------------------------------------------------------------

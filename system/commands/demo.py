@@ -32,12 +32,15 @@ def demo(
 ) -> None:
     """Run everything here: an embedded broker, SQLite stores, and a simulated exchange that publishes.
 
+    Its feed fails for a few seconds every so often, so that one sees what is missing found, fetched and proven whole.
+
     Ends on Ctrl-C, or after `--for` seconds, with a summary. Exit code 0 only if the counts reconcile: every event
     that was published was received, and every one received has exactly one outcome; 1 if they do not, and the
     codes of `run` otherwise.
     """
     require_linux("demo")
-    from data_manager.system.demo import Demo
+    from data_manager.system.demo import OF_ITS_OWN, Demo
+    from data_manager.system.settings_sources import DEFAULT, PACKAGED
 
     loaded = load_settings(
         config_file,
@@ -49,4 +52,5 @@ def demo(
         nats_url="embedded",
         exchange_enabled="true",
     )
-    raise typer.Exit(Demo(loaded.settings, seconds).run())
+    unset = {name: value for name, value in OF_ITS_OWN.items() if loaded.origins[name] in (DEFAULT, PACKAGED)}
+    raise typer.Exit(Demo(loaded.settings.model_copy(update=unset), seconds).run())

@@ -137,14 +137,18 @@ class RunningService:
 
     # -- questions ------------------------------------------------------------------------------------------
 
-    def request(self, method: str, path: str, token: str | None = None, port: str = "api_port") -> tuple[int, bytes]:
-        """Status and body; status 0 while nobody answers."""
+    def request(
+        self, method: str, path: str, token: str | None = None, port: str = "api_port", body: object = None
+    ) -> tuple[int, bytes]:
+        """Status and body; status 0 while nobody answers. `body` is sent as JSON."""
         try:
             ports = json.loads((self.data_dir / "http.json").read_text())
             connection = http.client.HTTPConnection("127.0.0.1", ports[port], timeout=5)
             with contextlib.closing(connection):
                 headers = {"Authorization": f"Bearer {token}"} if token else {}
-                connection.request(method, path, headers=headers)
+                if body is not None:
+                    headers["Content-Type"] = "application/json"
+                connection.request(method, path, None if body is None else json.dumps(body), headers)
                 response = connection.getresponse()
                 return response.status, response.read()
         except (OSError, http.client.HTTPException, FileNotFoundError):
@@ -154,6 +158,12 @@ class RunningService:
         """GET as JSON."""
         status, body = self.request("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)
         return status, json.loads(body) if body else None
+
+    def post(self, path: str, body: object = None) -> Any:
+        """POST with the token, which must be taken; the answer as JSON."""
+        status, answer = self.request("POST", path, TOKEN, body=body)
+        assert status in (200, 202), (status, answer)
+        return json.loads(answer)
 
     def command(self, actor: str, action: str) -> int:
         """Restart, pause or resume; the HTTP status."""
