@@ -11,7 +11,7 @@ from data_manager.actors.backfill.jobs import BOOTSTRAP_PRIORITY, LIVE, NAMESPAC
 from data_manager.actors.backfill.plan import Work
 from data_manager.storage.protocols import Catalog, Job, JobReason, JobStatus
 
-MAX_WAITING = 20  # jobs for history that have not ended: the catalog need not hold a thousand that wait
+MAX_WAITING = 600  # jobs for history that have not ended, of a hundred symbols: what has a job is no gap to an audit
 AGAIN_MS = 3_600_000  # after a job that failed
 
 

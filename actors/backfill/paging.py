@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple, Protocol
 
+from data_manager.actors.audit.funding import unsettled
 from data_manager.actors.audit.grid import Range, missing
 from data_manager.actors.backfill.conf import Routes
 from data_manager.actors.backfill.plan import HOUR_MS, Checkpoint, DataType, Work, candle_pages, page_size, rest
@@ -76,6 +78,11 @@ def walk(
     return _funding(exchange, work, page_size(work, routes.funding_rates), checkpoint)
 
 
+def whole_minutes(within: Range) -> Range:
+    """The times whose minute lies in the range: a rate settles some milliseconds after its time."""
+    return Range(within.start_ms, within.end_ms - MINUTE_MS + 1)
+
+
 async def _candles(exchange: Exchange, work: Work, size: int, checkpoint: Checkpoint | None) -> AsyncIterator[Fetched]:
     assert work.timeframe is not None
     length = TIMEFRAMES[work.timeframe]
@@ -119,11 +126,12 @@ async def _funding(exchange: Exchange, work: Work, size: int, checkpoint: Checkp
         settled = await _settled(exchange)
         rates = await exchange.funding_rates(work.symbol, Range(at, end), size)
         is_all = len(rates) < size
-        absent = [Absent(at, end)] if not rates and end <= settled else []
+        begin = at
         if rates:
             at = rates[-1].event_time + 1
         if is_all and end <= settled:
             at = end
+        absent = _unsettled(rates, Range(begin, at)) if rates or at == begin else [Absent(begin, at)]
         yield Fetched(rates, absent, Checkpoint(at))
         if is_all and end > settled:
             return
@@ -132,6 +140,15 @@ async def _funding(exchange: Exchange, work: Work, size: int, checkpoint: Checkp
 async def _settled(exchange: Exchange) -> int:
     """Before this time the exchange's answers will not change any more."""
     return await exchange.server_ms() - SETTLED_MS
+
+
+def _unsettled(rates: Sequence[Funding], within: Range) -> list[Absent]:
+    """Times at which a rate should have settled, those between the same two rates taken together."""
+    times = [rate.funding_time for rate in rates]
+    holes = unsettled(rates, whole_minutes(within))
+    between = groupby(holes, lambda hole: bisect_left(times, hole.start_ms))
+    groups = (list(group) for _, group in between)
+    return [Absent(group[0].start_ms, group[-1].end_ms) for group in groups]
 
 
 def _skipped_first(found: Sequence[Trade], next_id: int, at: int) -> Iterator[Absent]:

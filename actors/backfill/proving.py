@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from data_manager.actors.audit.candles import bars, nothing_traded
 from data_manager.actors.audit.coverage import Coverage
+from data_manager.actors.audit.funding import unsettled
 from data_manager.actors.audit.gaps import stamp
 from data_manager.actors.audit.grid import Range, joined, missing
+from data_manager.actors.audit.reading import pages
 from data_manager.actors.audit.trades import range_of
+from data_manager.actors.backfill.paging import whole_minutes
 from data_manager.storage.protocols import MarketStore
-from data_manager.storage.records import MINUTE_MS, TIMEFRAMES, Series, Source, Symbol
+from data_manager.storage.records import MINUTE_MS, TIMEFRAMES, Funding, Series, Source, Symbol
 
 CHUNK_BARS = 1_000  # of one call
 CHUNK_MINUTES = 10  # of trades, which are read a minute at a time
@@ -52,12 +56,18 @@ def broken(coverage: Coverage) -> list[Range]:
     return [range_of(hole) for hole in coverage.holes]
 
 
-def verdict_of_trades(holes: Sequence[Range]) -> str:
-    """What is missing in a sentence; empty when nothing is."""
+def missing_rates(symbol: Symbol, within: Range, market: MarketStore) -> list[Range]:
+    """The funding rates of the range that should have settled and are not stored so."""
+    rows = chain.from_iterable(pages(symbol, Funding, within, market))
+    return list(unsettled(rows, whole_minutes(within)))
+
+
+def verdict_of_places(what: str, holes: Sequence[Range]) -> str:
+    """Where rows are missing in a sentence; empty when none are."""
     if not holes:
         return ""
     return (
-        f"Trades are still missing in {len(holes)} places, from {stamp(holes[0].start_ms)} to "
+        f"{what} are still missing in {len(holes)} places, from {stamp(holes[0].start_ms)} to "
         f"{stamp(holes[-1].end_ms)}: the exchange did not bring them, nor did it say that it has none."
     )
 

@@ -37,7 +37,7 @@ class Settler:
                 await self.roll_up(work.symbol, timeframe, work.within)
         if work.data_type is DataType.CANDLES:
             return await self._prove_bars(errand)
-        return await self._prove_trades(errand) if work.data_type is DataType.TRADES else ""
+        return await (self._prove_trades(errand) if work.data_type is DataType.TRADES else self._prove_funding(errand))
 
     async def derive(self, symbol: Symbol, within: Range) -> None:
         """The bars of 1m of that range, and those beside it that its trades may have completed."""
@@ -70,12 +70,22 @@ class Settler:
         return proving.verdict(holes, TIMEFRAMES[errand.work.timeframe])
 
     async def _prove_trades(self, errand: Errand) -> str:
-        start, end = errand.work.within
-        within, coverage = Range(start, min(end, now_ms(self._clock) - SETTLED_MS)), Coverage()
+        within, coverage = self._settled(errand), Coverage()
         for chunk in proving.minute_chunks(within):
             await self._stores.read(partial(proving.cover, coverage, errand.work.symbol, chunk))
-        holes = [within] if coverage.span is None and start < within.end_ms else proving.broken(coverage)
-        return proving.verdict_of_trades([hole for hole in holes if not errand.memory.covers(hole)])
+        none = coverage.span is None and within.start_ms < within.end_ms
+        holes = [within] if none else proving.broken(coverage)
+        return proving.verdict_of_places("Trades", [hole for hole in holes if not errand.memory.covers(hole)])
+
+    async def _prove_funding(self, errand: Errand) -> str:
+        within = self._settled(errand)
+        holes = await self._stores.read(partial(proving.missing_rates, errand.work.symbol, within))
+        return proving.verdict_of_places("Funding rates", [hole for hole in holes if not errand.memory.covers(hole)])
+
+    def _settled(self, errand: Errand) -> Range:
+        """What of the job's range the exchange's answers will not change any more."""
+        start, end = errand.work.within
+        return Range(start, max(start, min(end, now_ms(self._clock) - SETTLED_MS)))
 
     def _count(self, bars: int, symbol: Symbol, timeframe: str) -> None:
         if bars:

@@ -266,3 +266,13 @@ def _path(work: Work) -> str:
         DataType.FUNDING: ROUTES.funding_rates,
     }
     return routes[work.data_type].path
+
+
+def test_rates_that_did_not_settle_are_absent_and_those_between_the_same_two_taken_together():
+    there = [at for index, at in enumerate(EVERY_8H[:9]) if index not in (2, 5, 6)]
+    pages = pages_of(Market(funding=there), funding(EVERY_8H[0], EVERY_8H[9]))
+    one, two = (at - at % MINUTE_MS for at in (EVERY_8H[2], EVERY_8H[5]))
+    assert [(each.start_ms, each.end_ms) for each in absent(pages)] == [
+        (one, one + MINUTE_MS),
+        (two, two + 8 * 3_600_000 + MINUTE_MS),
+    ]

@@ -101,6 +101,18 @@ def test_a_gap_that_the_exchange_has_nothing_for_ends_as_exchange_empty(tmp_path
     working(tmp_path, scenario)
 
 
+def test_a_rate_that_never_settled_is_no_more_missing(tmp_path: Path) -> None:
+    async def scenario(work: Work) -> None:
+        work.exchange.faults.add(Empty(symbol=BTC, start=NOW - 5 * DAY, end=NOW - 5 * DAY + 1))
+        asked = job(data_type="funding", start_ms=NOW - 10 * DAY, end_ms=NOW)
+        await work.completed(work.request(asked))
+        assert len(work.rows(Funding)) == 29
+        (empty,), _ = work.catalog.gaps(statuses=["exchange_empty"])
+        assert (empty.start_ms, empty.end_ms) == (NOW - 5 * DAY, NOW - 5 * DAY + MINUTE)
+
+    working(tmp_path, scenario)
+
+
 def test_ids_that_the_exchange_skips_are_remembered_and_no_more_missing(tmp_path: Path) -> None:
     async def scenario(work: Work) -> None:
         start, end = NOW - 2 * HOUR, NOW - 2 * HOUR + 5 * MINUTE
@@ -265,7 +277,7 @@ def test_an_exchange_that_stays_away_ends_the_job_and_opens_its_gap_again(tmp_pa
         failed = await work.ended(str(work.gap("gap-1").job_id))
         assert failed.status == "failed"
         assert "503" in str(failed.error_message)
-        assert work.gap("gap-1").status == "open"
+        await work.until(lambda: work.gap("gap-1").status == "open")
         assert work.worker.status() == Status("running")  # it began, and is no reason for a service not to be ready
         assert work.worker.status() == Status("waiting", "exchange")
         assert work.clock.now_ms() > NOW + 3 * MINUTE
