@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from data_manager.actors.backfill import history as history_module
 from data_manager.actors.backfill.conf import exchange_conf
-from data_manager.actors.backfill.history import AGAIN_MS, MAX_WAITING, History, bootstrap_id
+from data_manager.actors.backfill.history import AGAIN_MS, History, bootstrap_id
 from data_manager.actors.backfill.jobs import completed, failed, work_of
 from data_manager.actors.backfill.plan import Work, bootstrap
 from data_manager.storage.catalog import SqlCatalog
@@ -57,9 +58,10 @@ def test_a_symbol_that_comes_later_gets_its_own(catalog: SqlCatalog) -> None:
     assert History(works(BTC, ETH)).make(catalog, NOW) == 6
 
 
-def test_only_so_many_wait_at_a_time(catalog: SqlCatalog) -> None:
+def test_only_so_many_wait_at_a_time(catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_module, "MAX_WAITING", 20)
     history = History(works(*(f"SYM{number}USDT" for number in range(9))))
-    assert history.make(catalog, NOW) == MAX_WAITING
+    assert history.make(catalog, NOW) == 20
     assert history.make(catalog, NOW) == 0
     first = jobs(catalog)[0]
     catalog.save_job(completed(first, NOW))
