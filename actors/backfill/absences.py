@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 from uuid import uuid5
 
 import msgspec
@@ -10,7 +11,6 @@ import msgspec
 from data_manager.actors.audit.gaps import stamp
 from data_manager.actors.audit.grid import Range, joined, without
 from data_manager.actors.backfill.jobs import NAMESPACE
-from data_manager.actors.backfill.paging import Absent
 from data_manager.storage.protocols import Gap, GapStatus
 from data_manager.storage.records import Series
 
@@ -18,6 +18,18 @@ MAX_REMEMBERED = 1_000  # of one dataset that a job looks at
 EXCHANGE, NO_TRADING = "exchange", "no_trading"
 
 _SKIPS = "skips aggTrades"  # evidence of ids; trades at both its ends exist
+
+
+class Absent(NamedTuple):
+    """The exchange has no row of a job's type between these times, the end exclusive: it was asked and said so.
+
+    Of trades that it skips, `first_id..last_id` are the aggTrades' ids.
+    """
+
+    start_ms: int
+    end_ms: int
+    first_id: int | None = None
+    last_id: int | None = None
 
 
 class Memory:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from data_manager.actors.audit.funding import unsettled
 from data_manager.actors.audit.grid import Range, missing
+from data_manager.actors.backfill.absences import Absent
 from data_manager.actors.backfill.conf import Routes
 from data_manager.actors.backfill.plan import HOUR_MS, Checkpoint, DataType, Work, candle_pages, page_size, rest
 from data_manager.storage.records import MINUTE_MS, TIMEFRAMES, Candle, Funding, Symbol, Trade
@@ -17,18 +18,6 @@ from data_manager.storage.retention import DAY_MS
 SETTLED_MS = MINUTE_MS  # what ended less than this before the exchange's clock may still come: no evidence
 
 TRADES_KEPT_MS = 365 * DAY_MS  # aggTrades older than that are not served: that none come says nothing
-
-
-class Absent(NamedTuple):
-    """The exchange has no row of a job's type between these times, the end exclusive: it was asked and said so.
-
-    Of trades that it skips, `first_id..last_id` are the aggTrades' ids.
-    """
-
-    start_ms: int
-    end_ms: int
-    first_id: int | None = None
-    last_id: int | None = None
 
 
 class Fetched(NamedTuple):

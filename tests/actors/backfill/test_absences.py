@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_manager.actors.audit.grid import Range, joined, without
-from data_manager.actors.backfill.absences import EXCHANGE, NO_TRADING, Memory
-from data_manager.actors.backfill.paging import Absent
+from data_manager.actors.backfill.absences import EXCHANGE, NO_TRADING, Absent, Memory
 from data_manager.storage.records import Candle, Series, Trade
 from tests.actors.backfill.working import BTC, MINUTE, NOW, gap
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from data_manager.actors.audit.grid import Range
+from data_manager.actors.backfill.absences import Absent
 from data_manager.actors.backfill.binance import TRIES, Binance
-from data_manager.actors.backfill.paging import TRADES_KEPT_MS, Absent, Fetched, walk
+from data_manager.actors.backfill.paging import TRADES_KEPT_MS, Fetched, walk
 from data_manager.actors.backfill.plan import HOUR_MS, Checkpoint, DataType, Work, of_candles
 from data_manager.actors.backfill.weights import Route
 from data_manager.storage.records import MINUTE_MS, Symbol
