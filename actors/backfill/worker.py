@@ -28,7 +28,7 @@ from data_manager.system.messages import GapFound, JobRequested, Message
 from data_manager.system.worker import Context, Status
 
 JOBS_POLL_S = 1.0  # how long a job waits to be taken up, when its hint was lost
-GAPS_POLL_S = 10.0  # how long an open gap waits for a job likewise
+GAPS_POLL_S = 2.0  # how long an open gap waits for a job likewise
 HISTORY_POLL_S = 60.0
 
 
