@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from data_manager.actors.ingest.depth import GRACE_MS
 from data_manager.actors.ingest.ingestion import Ingestion, Report
 from data_manager.storage.ledger import OUTCOMES
 from data_manager.storage.protocols import MarketStore
@@ -207,10 +208,10 @@ class IngestWorker:
 
     # -- what others hear of it -----------------------------------------------------------------------------
 
-    def _suspect(self, reason: str, detail: str) -> None:
+    def _suspect(self, reason: str, detail: str, start_ms: int | None = None, end_ms: int | None = None) -> None:
         context = self._context
         self._metrics.inc("data_manager_suspected_gaps_total", symbol=self._symbol, reason=reason)
-        context.send(Suspected(context.name, context.generation, self._symbol, reason, detail))
+        context.send(Suspected(context.name, context.generation, self._symbol, reason, detail, start_ms, end_ms))
 
     def _publish(self, report: Report, seconds: float) -> None:
         metrics, symbol = self._metrics, self._symbol
@@ -247,6 +248,8 @@ class IngestWorker:
             self._suspect(
                 "depth_chain",
                 f"the chain ended at {gap.last_id}, the next update follows {gap.next_previous_id}",
+                gap.found_ms - GRACE_MS,
+                gap.found_ms,
             )
         lag = self._source.lag if self._source is not None else None
         if lag is not None:

@@ -51,3 +51,20 @@ def listed(service: RunningService, status: str) -> list[dict[str, Any]]:
     code, body = service.get("/gaps", pair=SYMBOL, status=status)
     assert code == 200
     return [gap for gap in body["data"] if gap["timeframe"] == "1m"]
+
+
+def depth_update(first: int, last: int, previous: int) -> bytes:
+    """A change of the order book, of diff streams."""
+    now = time.time_ns() // 1_000_000
+    levels = [[str(43_000 + number), "1.000"] for number in range(3)]
+    data = {"e": "depthUpdate", "E": now, "T": now, "s": SYMBOL, "U": first, "u": last, "pu": previous}
+    return enveloped({**data, "b": levels[::-1], "a": []}, "btcusdt@depth")
+
+
+def test_a_break_in_the_chain_of_depth_updates_is_a_gap_with_both_ids_that_nobody_can_fill(tmp_path: Path) -> None:
+    with NatsServer(tmp_path / "nats") as nats, RunningService(tmp_path, nats.url, SYMBOL) as service:
+        publish(nats.url, depth_update(1, 10, 0), depth_update(11, 20, 10), depth_update(31, 40, 30))
+        service.wait(lambda: service.get("/gaps", pair=SYMBOL, status="unfillable")[1]["data"], 30)
+        (gap,) = service.get("/gaps", pair=SYMBOL, status="unfillable")[1]["data"]
+        assert gap["dataset_id"] == "depth_BTCUSDT"
+        assert gap["evidence"] == "the chain ended at 20, the next update follows 30"
