@@ -201,7 +201,7 @@ def _margin(series: _Series, low: float, high: float, parameters: RegimeParamete
 def _since(states: NDArray[np.int64], close_times: NDArray[np.int64]) -> dict[str, object]:
     """How long the newest regime has lasted, and what was before; a change of level inside a regime is none of it."""
     distinct, which = np.unique(states, axis=0, return_inverse=True)
-    names = np.array([label(*map(int, state)).regime for state in distinct])[which.reshape(-1)]
+    names = np.array([label(*map(int, state)).regime for state in distinct])[which]
     other = np.flatnonzero(names != names[-1])
     if not len(other):
         before = Unknown("the regime has been the same through the whole window")

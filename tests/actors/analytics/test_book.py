@@ -28,8 +28,9 @@ def test_a_stored_snapshot_is_a_book_of_floats():
     assert (found.time_ms, found.mid, found.spread) == (START_MS, 100.0, 1.0)
 
 
-def test_a_level_of_nothing_is_none():
-    found = book_of(depth((("99.5", "0"), ("99", "1")), (("100.5", "3"),)))
+@pytest.mark.parametrize("level", [("99.5", "0"), ("0", "5"), ("-1", "5")])
+def test_a_level_of_nothing_is_none(level: tuple[str, str]):
+    found = book_of(depth((level, ("99", "1")), (("100.5", "3"),)))
     assert found.bids.prices.tolist() == [99.0]
 
 

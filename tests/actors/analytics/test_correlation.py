@@ -193,6 +193,27 @@ def test_breadth_counts_the_symbols_that_have_the_newest_bar():
     assert (result.advancing, result.declining) == (2, 1)
 
 
+def test_a_symbol_that_closed_where_it_was_neither_rose_nor_fell():
+    closes = 100 + np.cumsum(np.random.default_rng(2).normal(size=60))
+    bars = {"STILL": bars_from(np.append(closes, closes[-1])), "UP": bars_from(np.append(closes, closes[-1] + 1))}
+    result = matrix(bars, all_of(bars["UP"]))
+    assert (result.advancing, result.declining) == (1, 0)
+
+
+def test_breadth_takes_twenty_bars_and_a_price_at_its_average_is_not_above():
+    short = {"SHORT": walk(720).slice(702, 720), "FLAT": still(720)}
+    result = matrix(short)
+    assert result.above_sma == 0.0
+    assert result.advancing == int(short["SHORT"].log_returns[-1] > 0)
+
+
+def test_two_symbols_are_a_market_of_one_pair():
+    pair = {symbol: FIVE[symbol] for symbol in ("S0USDT", "S1USDT")}
+    result = matrix(pair)
+    assert result.average_correlation == result.matrix["S0USDT"]["S1USDT"]
+    assert result.first_eigenvalue_share == pytest.approx((1 + result.average_correlation) / 2, rel=1e-9)
+
+
 def test_a_market_without_its_newest_bars_has_no_breadth():
     bars = {symbol: each.slice(0, 700) for symbol, each in FIVE.items()}
     result = matrix(bars)
