@@ -177,6 +177,31 @@ def test_few_rows_have_no_long_rolling_window():
     assert result.rolling_correlation is not None
 
 
+def test_just_enough_rows_have_their_window():
+    bars = {symbol: each.slice(0, 169) for symbol, each in FIVE.items()}
+    joint = market(bars, all_of(bars["S0USDT"]), "S0USDT", CONF)
+    table = returns(bars)
+    result = correlation(bars["S1USDT"], "S1USDT", joint)
+    expected = table["S1USDT"].corr(table["S0USDT"])
+    assert result.rolling_correlations["168"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_forty_rows_have_a_correlation_of_volatilities_and_39_have_none():
+    for bars_each, known in ((41, True), (40, False)):
+        bars = {symbol: each.slice(0, bars_each) for symbol, each in FIVE.items()}
+        joint = market(bars, all_of(bars["S0USDT"]), "S0USDT", CONF)
+        result = correlation(bars["S1USDT"], "S1USDT", joint)
+        assert (result.volatility_correlation is not None) is known
+
+
+def test_a_symbol_that_stood_still_lately_has_no_rolling_correlation():
+    steps = np.concatenate((np.random.default_rng(6).normal(0, 0.01, 680), np.zeros(40)))
+    bars = {**FIVE, "QUIET": walk(720, returns=steps)}
+    result = one(bars, "QUIET")
+    assert result.reasons["rolling_correlation"] == "one of the two does not vary"
+    assert result.rolling_correlations["168"] is not None
+
+
 def test_no_symbol_at_all_is_an_empty_result():
     bars = {"A": walk(10), "B": still(720)}
     result = correlation_matrix(bars, whole(bars))

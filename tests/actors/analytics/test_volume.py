@@ -105,6 +105,22 @@ def test_a_source_without_taker_volume_gives_all_but_that():
     assert result.total_volume is not None
 
 
+def test_volumes_of_earlier_weeks_that_are_not_told_are_not_missed():
+    bars = walk(5 * WEEK + 1)
+    bars.volume[0] = np.nan
+    usual = np.mean(bars.volume[[WEEK, 2 * WEEK, 3 * WEEK, 4 * WEEK]])
+    assert of(bars, last(bars, 24)).relative_volume == pytest.approx(bars.volume[-1] / usual, rel=1e-12)
+    bars.volume[-1] = np.nan
+    assert of(bars, last(bars, 24)).reasons["relative_volume"] == "the newest bar does not tell its volume"
+
+
+def test_an_hour_at_which_nothing_is_ever_traded_has_no_usual_volume():
+    volumes = np.ones(4 * WEEK + 1)
+    volumes[::WEEK] = 0.0
+    bars = bars_from(np.ones(len(volumes)), volume=volumes)
+    assert of(bars, last(bars, 24)).reasons["relative_volume"] == "nothing is traded at this hour of the week"
+
+
 def test_a_source_without_volumes_gives_nothing():
     result = of(unknown_volumes(walk(24)))
     assert all(getattr(result, name) is None for name in Volume.metrics())
