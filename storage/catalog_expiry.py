@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, true
 
 from data_manager.storage import catalog_tables as tables
-from data_manager.storage.catalog_moves import ENDS
 from data_manager.storage.catalog_rows import CHUNK_ROWS
-from data_manager.storage.protocols import Expiring
+from data_manager.storage.protocols import Expiring, GapStatus
 
 
 class Expiry(NamedTuple):
@@ -36,7 +35,7 @@ EXPIRIES: dict[Expiring, Expiry] = {
     Expiring.GAPS: Expiry(
         tables.gaps,
         func.coalesce(_gaps.closed_at, _gaps.last_seen),
-        _gaps.status.in_(sorted(ENDS)),
+        _gaps.status.in_((GapStatus.CLOSED.value, GapStatus.UNFILLABLE.value)),
     ),
 }
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from data_manager.storage.protocols import Dataset, MarketStore, Query
 from data_manager.storage.records import (
+    Analytics,
     BookTicker,
     Candle,
     Depth,
@@ -19,11 +20,12 @@ from data_manager.storage.records import (
     Symbol,
     Ticker,
     Trade,
-    series_of,
+    all_series_of,
 )
-from data_manager.storage.schemas import SCHEMAS
+from data_manager.storage.schemas import schema_for
 
 CATEGORY = "market_data"
+COMPUTED = "analytics"  # the category of computed documents
 OWNER = "data-manager"
 
 WORDS: dict[type[Record], tuple[str, str]] = {  # name and description, for one symbol
@@ -36,6 +38,12 @@ WORDS: dict[type[Record], tuple[str, str]] = {  # name and description, for one 
     Liquidation: ("{symbol} liquidations", "Forced orders of {symbol}."),
     Funding: ("{symbol} funding rates", "Predicted and settled funding rates of {symbol}."),
 }
+OF_SYMBOL = ("{symbol} {category}", "Computed {category} of {symbol}, a document for each newest bar of a timeframe.")
+OF_MARKET = {
+    "correlation_matrix": ("Correlation matrix", "How the log returns of all symbols move together."),
+    "market_overview": ("Market overview", "Volatility, volume, trend and regime of all symbols at a glance."),
+}
+FREQUENCIES: dict[type[Record], str] = {Funding: "8h", Analytics: "each analytics cycle"}  # all else as it happens
 
 stored_ms: Callable[[Record], int] = attrgetter("stored_ms")
 
@@ -51,30 +59,40 @@ def held(store: MarketStore, symbol: Symbol, known: Collection[str] = ()) -> lis
     """The symbol's series with at least one row, but for those whose dataset id is `known`."""
     return [
         Held(series, newest)
-        for series in series_of(symbol)
+        for series in all_series_of(symbol)
         if series.dataset_id not in known and (newest := edge(store, series, newest=True)) is not None
     ]
 
 
 def edge(store: MarketStore, series: Series, *, newest: bool) -> int | None:
     """When the row with the greatest (or the least) time was stored; None without rows."""
-    equal = () if series.timeframe is None else (("timeframe", series.timeframe),)
-    query = Query(equal=equal, limit=1, descending=newest)
+    query = Query(equal=series.equal, limit=1, descending=newest)
     return next(map(stored_ms, store.rows(series.symbol, series.record, query)), None)
 
 
 def dataset_of(series: Series, storage_type: str, *, created_ms: int, updated_ms: int) -> Dataset:
     """The series' entry in the catalog."""
-    name, description = (text.format(symbol=series.symbol, timeframe=series.timeframe) for text in WORDS[series.record])
+    computed = series.category is not None
+    name, description = (
+        text.format(symbol=series.symbol, timeframe=series.timeframe, category=series.category)
+        for text in words(series)
+    )
     return Dataset(
         dataset_id=series.dataset_id,
         name=name,
         description=description,
-        category=CATEGORY,
-        schema_id=SCHEMAS[series.record].schema_id,
+        category=COMPUTED if computed else CATEGORY,
+        schema_id=schema_for(series).schema_id,
         storage_type=storage_type,
         owner=OWNER,
-        update_frequency="8h" if series.record is Funding else "real-time",
+        update_frequency=FREQUENCIES.get(series.record, "real-time"),
         created_ms=created_ms,
         updated_ms=updated_ms,
     )
+
+
+def words(series: Series) -> tuple[str, str]:
+    """Patterns of its name and description."""
+    if series.category is None:
+        return WORDS[series.record]
+    return OF_MARKET.get(series.category, OF_SYMBOL)

@@ -159,7 +159,7 @@ class MarketStore(Protocol):
         ...
 
     def holdings(self, symbol: Symbol) -> list[Holding]:
-        """Every series of the symbol that has rows, in the order of `series_of`, counted exactly: may take long."""
+        """Every series of the symbol that has rows, in the order of `all_series_of`, counted exactly: may take long."""
         ...
 
     def data_bytes(self) -> int:
@@ -351,7 +351,7 @@ class Expiring(StrEnum):
     BACKFILL_JOBS = "backfill_jobs"  # that ended
     LINEAGE = "lineage_records"
     INCIDENTS = "data_manager_incidents"  # that ended
-    GAPS = "data_manager_gaps"  # that are closed
+    GAPS = "data_manager_gaps"  # closed and unfillable; exchange_empty stays: it keeps backfill from asking again
     CONFLICTS = "data_manager_conflicts"
 
 

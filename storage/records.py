@@ -43,6 +43,10 @@ class Source(StrEnum):
         return list(Source).index(self)
 
 
+CATEGORIES = ("volatility", "volume", "spread", "trend", "deviation", "seasonality", "correlation", "regime")
+MARKET_WIDE = ("correlation_matrix", "market_overview")  # categories of documents that speak of all symbols
+
+
 class Record(msgspec.Struct, frozen=True, gc=False):
     """A row of a market store."""
 
@@ -285,6 +289,32 @@ class Funding(Record, frozen=True, gc=False):
         return (self.settled, self.event_time)
 
 
+class Analytics(Record, frozen=True, gc=False):
+    """A document that was computed: one category of one symbol and timeframe, or of the whole market (ALL_SYMBOLS).
+
+    `body` is a JSON object, made by `storage.computed.body_of`: the category's fields under their names, then
+    `metadata`. Floats among the fields are their shortest text, what is not known is null; `metadata` keeps numbers
+    as numbers. storage/computed.py lists the fields of every category, and says what `metadata` holds.
+    """
+
+    dataset = "analytics"
+    time_field = "time_ms"
+    key = ("category", "timeframe", "time_ms")
+
+    category: str  # one of CATEGORIES, or of MARKET_WIDE under ALL_SYMBOLS
+    timeframe: str
+    time_ms: int  # computed for: the close of the newest closed bar; of a spread the cycle's slot
+    computed_ms: int
+    state: str  # complete, partial or empty
+    body: str
+    stored_ms: int
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """The later computation."""
+        return (self.computed_ms,)
+
+
 class Quarantined(Record, frozen=True, gc=False):
     """An event that could not be used, with its raw bytes."""
 
@@ -312,6 +342,7 @@ MARKET_RECORDS: tuple[type[Record], ...] = (
     BookTicker,
     Liquidation,
     Funding,
+    Analytics,
     Quarantined,
 )
 
@@ -320,19 +351,48 @@ _SERIES_RECORDS: tuple[type[Record], ...] = (Trade, Depth, Ticker, MarkPrice, Bo
 
 
 class Series(msgspec.Struct, frozen=True):
-    """The rows of one type of one symbol; of candles, those of one timeframe. What retention and catalog count by."""
+    """The rows of one type of one symbol: of candles those of a timeframe, of documents those of a category.
+
+    What retention and catalog count by.
+    """
 
     symbol: Symbol
     record: type[Record]
     timeframe: str | None = None  # of Candle, and of nothing else
+    category: str | None = None  # of Analytics, and of nothing else
 
     @property
     def dataset_id(self) -> str:
         """Its name in the catalog, and its collection's in MongoDB, e.g. `candles_BTCUSDT_1h`."""
-        return "_".join(filter(None, (self.record.dataset, self.symbol, self.timeframe)))
+        symbol = None if self.category in MARKET_WIDE else self.symbol
+        return "_".join(filter(None, (self.record.dataset, symbol, self.timeframe, self.category)))
+
+    @property
+    def equal(self) -> tuple[tuple[str, str], ...]:
+        """What its rows have in common beside their type: pairs of field and value, as Query takes them."""
+        parts = (("timeframe", self.timeframe), ("category", self.category))
+        return tuple((field, value) for field, value in parts if value is not None)
+
+
+def series_of_row(symbol: Symbol, record: Record) -> Series:
+    """The series that the row belongs to."""
+    if isinstance(record, Candle):
+        return Series(symbol, Candle, record.timeframe)
+    return Series(symbol, type(record), category=record.category if isinstance(record, Analytics) else None)
 
 
 def series_of(symbol: Symbol) -> tuple[Series, ...]:
-    """Every series that a symbol may have."""
+    """Every series of market data that a symbol may have: what can be audited."""
     candles = (Series(symbol, Candle, timeframe) for timeframe in TIMEFRAMES)
     return (*candles, *(Series(symbol, record) for record in _SERIES_RECORDS))
+
+
+def documents_of(symbol: Symbol) -> tuple[Series, ...]:
+    """Every series of computed documents about a symbol, or about the whole market for ALL_SYMBOLS."""
+    categories = MARKET_WIDE if symbol == ALL_SYMBOLS else CATEGORIES
+    return tuple(Series(symbol, Analytics, category=category) for category in categories)
+
+
+def all_series_of(symbol: Symbol) -> tuple[Series, ...]:
+    """Both: all that has an entry in the catalog."""
+    return documents_of(symbol) if symbol == ALL_SYMBOLS else (*series_of(symbol), *documents_of(symbol))

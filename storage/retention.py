@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from data_manager.storage.protocols import Expiring
 from data_manager.storage.records import (
-    ALL_SYMBOLS,
     TIMEFRAMES,
+    Analytics,
     BookTicker,
     Candle,
     Depth,
@@ -21,12 +21,12 @@ from data_manager.storage.records import (
     Symbol,
     Ticker,
     Trade,
-    series_of,
+    all_series_of,
 )
 from data_manager.system.settings import Settings
 
 DAY_MS = 86_400_000
-Kind = tuple[type[Record], str | None]  # candles by timeframe, all else without
+Kind = tuple[type[Record], str | None]  # candles by timeframe, all else without: documents of all categories alike
 
 
 class Retention(NamedTuple):
@@ -51,6 +51,7 @@ def retention_of(settings: Settings) -> Retention:
             (MarkPrice, None): settings.mark_prices_retention_days,
             (Liquidation, None): settings.liquidations_retention_days,
             (Funding, None): settings.funding_rates_retention_days,
+            (Analytics, None): settings.analytics_retention_days,
             (Quarantined, None): settings.quarantine_retention_days,
         }
     )
@@ -58,8 +59,7 @@ def retention_of(settings: Settings) -> Retention:
 
 def expiring_series(symbol: Symbol) -> tuple[Series, ...]:
     """What of a symbol is kept for a time: every series it may have, and its quarantine."""
-    quarantine = Series(symbol, Quarantined)
-    return (quarantine,) if symbol == ALL_SYMBOLS else (*series_of(symbol), quarantine)
+    return (*all_series_of(symbol), Series(symbol, Quarantined))
 
 
 def catalog_days(settings: Settings, table: Expiring) -> int:

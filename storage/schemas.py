@@ -1,14 +1,17 @@
 """The schemas of the catalog's datasets, made from the record types, under the names that readers of MongoDB see.
 
-A record's own names differ from the public ones in two places: its time is `timestamp`, and `stored_ms` is
-`stored_at`. A version of a schema never changes: a field that comes or goes makes the next version.
+A record's own names differ from the public ones in few places: its time is `timestamp`, `stored_ms` is `stored_at`,
+`computed_ms` is `computed_at`, and the `body` of a document is its category's fields. A version of a schema never
+changes: a field that comes or goes makes the next version.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple, get_type_hints
 
+from data_manager.storage.computed import METRICS
 from data_manager.storage.records import (
+    Analytics,
     BookTicker,
     Candle,
     Depth,
@@ -17,6 +20,7 @@ from data_manager.storage.records import (
     Liquidation,
     MarkPrice,
     Record,
+    Series,
     Ticker,
     Trade,
 )
@@ -26,10 +30,14 @@ TIME = "timestamp"
 
 
 class Field(NamedTuple):
-    """One field. A `decimal` is exact decimal text; a `date` is a UTC time with milliseconds, in JSON ISO-8601."""
+    """One field.
+
+    A `decimal` is exact decimal text, a `number` the shortest text of a double; a `date` is a UTC time with
+    milliseconds, in JSON ISO-8601.
+    """
 
     name: str
-    type: str  # string, decimal, integer, boolean, date or array
+    type: str  # string, decimal, number, integer, boolean, date, array or object
     nullable: bool
     description: str
 
@@ -61,9 +69,11 @@ TIMES: dict[type[Record], str] = {
     Depth: "Time of the snapshot.",
     Liquidation: "Trade time.",
     Funding: "Funding time, to the minute.",
+    Analytics: "What it was computed for: the close of the newest closed bar; of a spread the cycle's time.",
 }
 
-TEXTS = frozenset(("kind", "timeframe", "side", "source", "status", "order_type"))  # all other text is decimal
+# all other text is decimal
+TEXTS = frozenset(("symbol", "kind", "timeframe", "side", "source", "status", "order_type", "category", "state"))
 
 DESCRIPTIONS = {
     "ask_price": "Best ask.",
@@ -73,9 +83,11 @@ DESCRIPTIONS = {
     "bid_price": "Best bid.",
     "bid_quantity": "Quantity at the best bid.",
     "bids": "Bids as {price, quantity}, best first.",
+    "category": "What was computed.",
     "close": "Last price of the bar.",
     "close_price": "Last price.",
     "complete": "False where trades that the bar should cover are missing.",
+    "computed_at": "When it was computed; a later computation replaces an earlier one.",
     "estimated_settle_price": "Estimated settlement price; of use in the last hour before settlement only.",
     "event_time": "Time of the event that told, in ms since 1970 UTC.",
     "feed_seq": "Position of the event that made the row; 0 for derived and repaired rows.",
@@ -108,6 +120,7 @@ DESCRIPTIONS = {
     "side": "buy or sell.",
     "slot": "What makes the row unique: the exchange's number or time, or the start of the sampling slot in ms.",
     "source": "trades (derived here), kline (events) or rest; the stronger replaces the weaker.",
+    "state": "complete, partial or empty: whether all, some or none of the fields could be computed.",
     "status": "Order status.",
     "stored_at": "When the row was written; retention counts from here.",
     "symbol": "Trading pair.",
@@ -121,6 +134,8 @@ DESCRIPTIONS = {
     "volume": "Base volume.",
 }
 
+METADATA = "How far it can be trusted: method, window, completeness, n, gaps, parameters, reasons, computed_at."
+
 ADDED: dict[type[Record], tuple[tuple[str, str], ...]] = {  # beside the record's own: name and type
     Trade: (("quote_quantity", "decimal"), ("side", "string")),
 }
@@ -130,7 +145,7 @@ def public_name(record: type[Record], field: str) -> str:
     """The name under which readers know a field of the record."""
     if field == record.time_field:
         return TIME
-    return "stored_at" if field == "stored_ms" else field
+    return {"stored_ms": "stored_at", "computed_ms": "computed_at"}.get(field, field)
 
 
 def schema_of(record: type[Record]) -> Schema:
@@ -150,7 +165,7 @@ def schema_of(record: type[Record]) -> Schema:
 
 def kind_of(record: type[Record], name: str, hint: object) -> tuple[str, bool]:
     """The type of a field, and whether it may be null."""
-    if name in (record.time_field, "stored_ms"):
+    if name in (record.time_field, "stored_ms", "computed_ms"):
         return "date", False
     kinds: dict[object, str] = {int: "integer", bool: "boolean", str: "string" if name in TEXTS else "decimal"}
     for kind, label in kinds.items():
@@ -165,5 +180,29 @@ def described(record: type[Record], name: str) -> str:
     return TIMES.get(record, "Event time.") if name == TIME else DESCRIPTIONS[name]
 
 
+def schema_of_documents(category: str) -> Schema:
+    """The schema of the documents of a category."""
+    hints = {**get_type_hints(Analytics), "symbol": str}
+    outer = ("symbol", *(name for name in Analytics.__struct_fields__ if name != "body"))
+    names = [(public_name(Analytics, name), *kind_of(Analytics, name, hints[name])) for name in outer]
+    return Schema(
+        schema_id=f"analytics_{category}_schema_v1",
+        version=VERSION,
+        fields=(
+            *(Field(name, kind, nullable, described(Analytics, name)) for name, kind, nullable in names),
+            *(Field(metric.name, metric.type, True, metric.description) for metric in METRICS[category]),
+            Field("metadata", "object", False, METADATA),
+        ),
+        primary_key=("symbol", *(public_name(Analytics, name) for name in Analytics.key)),
+        time_field=TIME,
+    )
+
+
+def schema_for(series: Series) -> Schema:
+    """The schema of a series' rows."""
+    return SCHEMAS[series.record] if series.category is None else DOCUMENT_SCHEMAS[series.category]
+
+
 SCHEMAS: dict[type[Record], Schema] = {record: schema_of(record) for record in IDS}
-BY_ID: dict[str, Schema] = {schema.schema_id: schema for schema in SCHEMAS.values()}
+DOCUMENT_SCHEMAS: dict[str, Schema] = {category: schema_of_documents(category) for category in METRICS}
+BY_ID: dict[str, Schema] = {schema.schema_id: schema for schema in (*SCHEMAS.values(), *DOCUMENT_SCHEMAS.values())}

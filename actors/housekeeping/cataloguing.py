@@ -10,7 +10,7 @@ from data_manager.http.store_thread import StoreThread
 from data_manager.storage.inventory import Held, dataset_of, held
 from data_manager.storage.lineage import HOUR_MS, finished_hours, lineage_of
 from data_manager.storage.protocols import Catalog, Dataset, Lineage, MarketStore
-from data_manager.storage.records import Symbol
+from data_manager.storage.records import ALL_SYMBOLS, Symbol
 from data_manager.system.clock import Clock, now_ms
 from data_manager.system.logs import log
 
@@ -77,7 +77,7 @@ class Cataloguer:
             raise refused
 
     async def _symbols(self) -> Collection[Symbol]:
-        return await self._market.call(lambda store: store.symbols())
+        return [*await self._market.call(lambda store: store.symbols()), ALL_SYMBOLS]
 
     def _described(self, found: Held) -> Dataset:
         return dataset_of(found.series, self._storage_type, created_ms=now_ms(self._clock), updated_ms=found.stored_ms)

@@ -15,6 +15,7 @@ VERSION = (
     "market_seq",
     "stored_at",
     "source",
+    "computed_at",
 )  # tells two rows under one key apart, as far as they have it
 
 
@@ -50,7 +51,7 @@ def decide(
             name = outcome(row.record, winners[row.id].record, better)
         elif document is None:
             name = STORED
-        elif document["feed_seq"] in left:
+        elif document.get("feed_seq") in left:
             name = REPLACED if document.get("replaced") else STORED
         else:
             name = outcome(row.record, DOCUMENTS[type(row.record)].record_of(document), better)
@@ -62,7 +63,7 @@ def decide(
         document = there.get(key)
         if document is None:
             changes.append(Change(row, None, replaced=False))
-        elif document["feed_seq"] not in left:
+        elif document.get("feed_seq") not in left:
             changes.append(Change(row, document, replaced=True))
         elif document["feed_seq"] != row.document["feed_seq"]:
             changes.append(Change(row, document, bool(document.get("replaced"))))

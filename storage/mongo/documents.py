@@ -1,8 +1,9 @@
 """Records as documents: collections, ids, field names, and the way between a record and a document.
 
-Fields keep their names, but for the time that ranges use (`timestamp`) and `stored_ms` (`stored_at`), which are
-BSON dates; `symbol` comes first, and a trade also says its `side` and `quote_quantity`. Dates pass as
-`DatetimeMS`, which spares building a datetime both ways. Decimal text stays text.
+Fields keep their names, but for the time that ranges use (`timestamp`), `stored_ms` (`stored_at`) and `computed_ms`
+(`computed_at`), which are BSON dates; `symbol` comes first, a trade also says its `side` and `quote_quantity`, and
+the body of a computed document is spread out (mongo/bodies.py). Dates pass as `DatetimeMS`, which spares building a
+datetime both ways. Decimal text stays text.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 from bson.errors import InvalidDocument
 
+from data_manager.storage.mongo.bodies import collapsed, expanded
 from data_manager.storage.records import (
     MARKET_RECORDS,
     TIMEFRAMES,
+    Analytics,
     BookTicker,
     Candle,
     Depth,
@@ -34,6 +37,7 @@ from data_manager.storage.records import (
     Symbol,
     Ticker,
     Trade,
+    documents_of,
 )
 
 R = TypeVar("R", bound=Record)
@@ -49,13 +53,25 @@ ROW_ERRORS = (
     TypeError,  # a null or another type where the field has none
     ValueError,  # text that is no Unicode, an unknown source or timeframe of a candle
     ArithmeticError,  # a price or quantity that is no decimal
-    InvalidDocument,  # too large
+    InvalidDocument,  # too large, or a body that is none
 )
 
 SHARED = (OpenCandle, Quarantined)  # one collection for all symbols
-KINDS: dict[type[Record], tuple[str, ...]] = {
-    Trade: ("trade", "aggTrade"),
-    Ticker: ("24hrTicker", "24hrMiniTicker"),
+DATES = {"stored_ms": "stored_at", "computed_ms": "computed_at"}  # beside the time that ranges use
+MARKS = ("_id", "symbol", "replaced")  # what a document has beside its record's fields
+
+
+class Kinds(NamedTuple):
+    """A field that tells the kinds of row in one collection apart, and its values; each kind lies in order."""
+
+    field: str
+    values: tuple[str, ...]
+
+
+KINDS: dict[type[Record], Kinds] = {
+    Trade: Kinds("kind", ("trade", "aggTrade")),
+    Ticker: Kinds("kind", ("24hrTicker", "24hrMiniTicker")),
+    Analytics: Kinds("timeframe", tuple(TIMEFRAMES)),
 }
 
 # The natural key within the collection, after the symbol.
@@ -69,6 +85,7 @@ _KEYS: dict[type[Record], Callable[[Any], str]] = {
     BookTicker: lambda row: f"{row.slot}",
     Liquidation: lambda row: f"{row.time_ms}_{row.side}_{row.price}_{row.quantity}",
     Funding: lambda row: f"{row.funding_time}",
+    Analytics: lambda row: f"{row.timeframe}_{row.time_ms}",
     Quarantined: lambda row: f"{row.incarnation}_{row.feed_seq}",
 }
 
@@ -95,6 +112,7 @@ class Documents(Generic[R]):
         rest = (field for field in record.key if field != record.time_field)
         self.order = tuple(self.names[field] for field in (record.time_field, *rest))
         self._key = _KEYS[record]
+        self._outer = frozenset((*MARKS, *self.names.values()))
         self._types = [_types(hints[field]) for field in record.__struct_fields__]
         self._accepted: set[tuple[type, ...]] = set()
         fields = record.__struct_fields__
@@ -113,7 +131,7 @@ class Documents(Generic[R]):
 
     def is_date(self, field: str) -> bool:
         """Whether the record's field is a BSON date."""
-        return field in (self.record.time_field, "stored_ms")
+        return field == self.record.time_field or field in DATES
 
     def id_of(self, symbol: Symbol, record: R) -> str:
         """The document's `_id`."""
@@ -129,8 +147,11 @@ class Documents(Generic[R]):
         if self.record is Trade:
             document["side"] = record.side  # type: ignore[attr-defined]
             document["quote_quantity"] = _product(document["price"], document["quantity"])
-        elif self.record is Candle and document["timeframe"] not in TIMEFRAMES:
+        elif self.record in (Candle, Analytics) and document["timeframe"] not in TIMEFRAMES:
             raise ValueError(f"{document['timeframe']!r} is no timeframe; there are {', '.join(TIMEFRAMES)}")
+        if self.record is Analytics:
+            _require_category(symbol, document["category"])
+            return expanded(document)
         return document
 
     def row(self, symbol: Symbol, number: int, record: R) -> Row:
@@ -140,6 +161,8 @@ class Documents(Generic[R]):
 
     def record_of(self, document: Document) -> R:
         """The record of a document; raises KeyError where one of its fields is missing."""
+        if self.record is Analytics:
+            document = {**document, "body": collapsed(document, self._outer)}
         values = [document[name] for name in self.names.values()]
         for index, decode in self._decoded:
             values[index] = decode(values[index])
@@ -166,15 +189,19 @@ def require_encodable(document: Document) -> None:
         raise InvalidDocument(f"{size} bytes are more than the {MAX_BYTES} that a document may have")
 
 
-def collection_of(record: type[Record], symbol: Symbol, timeframe: str | None = None) -> str:
-    """The collection that holds those rows; candles have one for each timeframe."""
-    return record.dataset if record in SHARED else Series(symbol, record, timeframe).dataset_id
+def collection_of(series: Series) -> str:
+    """The collection that holds those rows."""
+    return series.record.dataset if series.record in SHARED else series.dataset_id
 
 
 def _name(record: type[Record], field: str) -> str:
-    if field == "stored_ms":
-        return "stored_at"
-    return "timestamp" if field == record.time_field else field
+    return DATES.get(field) or ("timestamp" if field == record.time_field else field)
+
+
+def _require_category(symbol: Symbol, category: str) -> None:
+    known = [series.category for series in documents_of(symbol)]
+    if category not in known:
+        raise ValueError(f"{category!r} is no category of {symbol}; there are {', '.join(map(str, known))}")
 
 
 def _types(hint: object) -> tuple[type, ...]:

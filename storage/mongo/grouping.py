@@ -8,15 +8,14 @@ from typing import NamedTuple
 
 from data_manager.storage.mongo.documents import DOCUMENTS, ROW_ERRORS, Row
 from data_manager.storage.protocols import Event
-from data_manager.storage.records import Candle, Record, Symbol
+from data_manager.storage.records import Candle, Record, Series, Symbol, series_of_row
 from data_manager.system.errors import RowRefused, StoreError
 
 
 class Group(NamedTuple):
     """What is written together: rows of one collection under one policy."""
 
-    record: type[Record]
-    timeframe: str | None  # of candles
+    series: Series
     keep_first: bool
 
 
@@ -64,9 +63,7 @@ def _refusing(symbol: Symbol, records: Iterable[tuple[Record, bool]]) -> dict[Gr
 
 
 def _row(symbol: Symbol, index: int, record: Record, keep_first: bool) -> tuple[Group, Row]:
-    kind = type(record)
-    row = DOCUMENTS[kind].row(symbol, index, record)
+    row = DOCUMENTS[type(record)].row(symbol, index, record)
     if isinstance(record, Candle):
         _ = record.rank  # which an unknown source does not have
-        return Group(kind, record.timeframe, keep_first), row
-    return Group(kind, None, keep_first), row
+    return Group(series_of_row(symbol, record), keep_first), row

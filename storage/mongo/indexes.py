@@ -56,7 +56,7 @@ def indexes_of(record: type[Record], days: int | None) -> list[Index]:
     Rows of one kind lie together, as in every back end: the nearest trade of a kind that never comes is found
     by one seek.
     """
-    leads = ("symbol",) if record in SHARED else ("kind",) if record in KINDS else ()
+    leads = ("symbol",) if record in SHARED else (KINDS[record].field,) if record in KINDS else ()
     rest = tuple(name for name in DOCUMENTS[record].order if name not in leads and name != "timeframe")
     wanted = [Index(RANGE_NAME, tuple((name, 1) for name in (*leads, *rest)))]
     if days is not None and record is not OpenCandle:

@@ -15,11 +15,11 @@ from pymongo.errors import BulkWriteError
 from data_manager.storage.merging import meet
 from data_manager.storage.mongo.bulks import ATTEMPTS, outrun, refuse, refuse_unencodable
 from data_manager.storage.mongo.documents import DOCUMENTS, ROW_ERRORS, Document, Row, collection_of
-from data_manager.storage.mongo.grouping import Group, offered
+from data_manager.storage.mongo.grouping import offered
 from data_manager.storage.mongo.open_bars import remove_open_bars
 from data_manager.storage.mongo.prepared import PreparedCollections
 from data_manager.storage.protocols import Difference, Merged
-from data_manager.storage.records import Candle, Record, Symbol
+from data_manager.storage.records import Candle, Record, Series, Symbol
 
 Operation = InsertOne[Document] | ReplaceOne[Document]
 
@@ -28,7 +28,7 @@ def merge(collections: PreparedCollections, symbol: Symbol, rows: Sequence[Recor
     """Merge rows of one type. Raises RowRefused; neighbours of the row that was refused may be written by then."""
     groups = offered(symbol, rows)
     collections.states(symbol)  # by which the symbol is known to hold data
-    merged = [_Merge(collections, symbol, group).of(grouped) for group, grouped in groups.items()]
+    merged = [_Merge(collections, group.series).of(grouped) for group, grouped in groups.items()]
     remove_open_bars(collections, symbol, [row for row in rows if isinstance(row, Candle)])
     return Merged(
         sum(each.inserted for each in merged),
@@ -40,10 +40,10 @@ def merge(collections: PreparedCollections, symbol: Symbol, rows: Sequence[Recor
 class _Merge:
     """Merges rows of one collection."""
 
-    def __init__(self, collections: PreparedCollections, symbol: Symbol, group: Group) -> None:
-        self._name = collection_of(group.record, symbol, group.timeframe)
-        self._collection: Collection[Document] = collections.rows(self._name, group.record, group.timeframe)
-        self._documents = DOCUMENTS[group.record]
+    def __init__(self, collections: PreparedCollections, series: Series) -> None:
+        self._name = collection_of(series)
+        self._collection: Collection[Document] = collections.rows(series)
+        self._documents = DOCUMENTS[series.record]
         self._place = collections.place
 
     def of(self, rows: Sequence[Row]) -> Merged:

@@ -12,7 +12,7 @@ from pymongo import DeleteMany
 from data_manager.storage.deciding import closed_through
 from data_manager.storage.mongo.documents import collection_of
 from data_manager.storage.mongo.prepared import PreparedCollections
-from data_manager.storage.records import Candle, OpenCandle, Record, Source, Symbol
+from data_manager.storage.records import Candle, OpenCandle, Record, Series, Source, Symbol
 
 Bar = tuple[str, int]  # timeframe, open time
 
@@ -40,7 +40,7 @@ def closed_before(
     closed: set[Bar] = set()
     for timeframe, times in by_timeframe.items():
         ids = [f"{symbol}_{time}" for time in times]
-        candles = collections.database[collection_of(Candle, symbol, timeframe)]
+        candles = collections.database[collection_of(Series(symbol, Candle, timeframe))]
         rows = candles.find(
             {"_id": {"$in": ids}, "source": {"$ne": Source.TRADES.value}}, {"timestamp": 1, "feed_seq": 1}
         )

@@ -9,7 +9,7 @@ from data_manager.storage.mongo.connection import Connection
 from data_manager.storage.mongo.documents import SHARED, Document, collection_of
 from data_manager.storage.mongo.indexes import LEDGER_INDEXES, Index, compare, ensure, existing, indexes_of
 from data_manager.storage.mongo.ledger import LEDGER, STATES
-from data_manager.storage.records import Record, Series, Symbol, series_of
+from data_manager.storage.records import ALL_SYMBOLS, Series, Symbol, all_series_of
 from data_manager.storage.retention import Retention
 
 
@@ -32,10 +32,11 @@ class PreparedCollections:
         """The database as it may be shown."""
         return self._connection.place
 
-    def rows(self, name: str, record: type[Record], timeframe: str | None) -> Collection[Document]:
-        """The collection of that name, which holds such rows."""
+    def rows(self, series: Series) -> Collection[Document]:
+        """The collection that holds the series' rows."""
+        name = collection_of(series)
         if name not in self._ready:
-            ensure(self.database, name, self._indexes(record, timeframe))
+            ensure(self.database, name, self._indexes(series))
             self._ready.add(name)
         return self.database[name]
 
@@ -50,15 +51,13 @@ class PreparedCollections:
 
     def findings(self, symbols: list[Symbol]) -> list[str]:
         """What is wrong with the indexes of the collections that there are."""
-        wanted = {record.dataset: self._indexes(record, None) for record in SHARED} | {LEDGER: LEDGER_INDEXES}
-        for series in (each for symbol in symbols for each in series_of(symbol)):
-            name = collection_of(series.record, series.symbol, series.timeframe)
-            wanted[name] = self._indexes(series.record, series.timeframe)
+        shared = [Series(ALL_SYMBOLS, record) for record in SHARED]
+        every = [*shared, *(series for symbol in symbols for series in all_series_of(symbol))]
+        wanted = {collection_of(series): self._indexes(series) for series in every} | {LEDGER: LEDGER_INDEXES}
         names = sorted(wanted.keys() & set(self.database.list_collection_names()))
         return [
             finding for name in names for finding in compare(name, wanted[name], existing(self.database[name])).findings
         ]
 
-    def _indexes(self, record: type[Record], timeframe: str | None) -> list[Index]:
-        days = self._retention.of(Series(Symbol(""), record, timeframe)) if self._retention else None
-        return indexes_of(record, days)
+    def _indexes(self, series: Series) -> list[Index]:
+        return indexes_of(series.record, self._retention.of(series) if self._retention else None)

@@ -16,7 +16,7 @@ from pymongo.database import Database
 
 from data_manager.storage.mongo.documents import DOCUMENTS, KINDS, SHARED, Document, Documents, collection_of
 from data_manager.storage.protocols import Holding, Query
-from data_manager.storage.records import TIMEFRAMES, Candle, Record, Series, Symbol, Trade
+from data_manager.storage.records import Record, Series, Symbol, Trade, all_series_of
 from data_manager.system.errors import StoreError
 
 R = TypeVar("R", bound=Record)
@@ -90,22 +90,21 @@ def neighbours(database: Database[Document], symbol: Symbol, start_ms: int, end_
 
 def holding(database: Database[Document], series: Series) -> Holding | None:
     """What there is of a series; None when it has no rows."""
-    equal = (("timeframe", series.timeframe),) if series.timeframe else ()
     ends = [
-        page(database, series.symbol, series.record, Query(equal=equal, limit=1, descending=descending))
+        page(database, series.symbol, series.record, Query(equal=series.equal, limit=1, descending=descending))
         for descending in (False, True)
     ]
     if not all(ends):
         return None
     oldest, newest = (getattr(rows[0], series.record.time_field) for rows in ends)
-    name = collection_of(series.record, series.symbol, series.timeframe)
+    name = collection_of(series)
     rows = database[name].count_documents({})
     return Holding(series, rows, oldest, newest, int(database.command("collStats", name)["size"]))
 
 
 def expired(database: Database[Document], series: Series, stored_before_ms: int, limit: int) -> tuple[str, list[str]]:
     """The collection of a series, and the ids of its rows that were stored before that time, oldest first."""
-    name = collection_of(series.record, series.symbol, series.timeframe)
+    name = collection_of(series)
     old: Document = {"stored_at": {"$lt": DatetimeMS(stored_before_ms)}}
     if series.record in SHARED:
         old["symbol"] = series.symbol
@@ -116,16 +115,17 @@ def expired(database: Database[Document], series: Series, stored_before_ms: int,
 def _scans(symbol: Symbol, documents: Documents[Any], query: Query) -> Sequence[Scan]:
     record, equal = documents.record, dict(query.equal)
     condition = _condition(symbol, documents, query)
-    if record is Candle:
-        return [
-            Scan(collection_of(Candle, symbol, name), condition)
-            for name in TIMEFRAMES
-            if equal.get("timeframe", name) == name
-        ]
-    name = collection_of(record, symbol)
-    if record in KINDS and "kind" not in equal:
-        return [Scan(name, {"kind": kind, **condition}) for kind in KINDS[record]]
-    return [Scan(name, condition)]
+    parts = [series for series in _series(symbol, record) if all(equal.get(*pair) == pair[1] for pair in series.equal)]
+    names = [collection_of(series) for series in parts]
+    if record in KINDS and KINDS[record].field not in equal:
+        field, kinds = KINDS[record]
+        return [Scan(name, {field: kind, **condition}) for name in names for kind in kinds]
+    return [Scan(name, condition) for name in names]
+
+
+def _series(symbol: Symbol, record: type[Record]) -> Sequence[Series]:
+    """All that hold rows of that type."""
+    return [each for each in all_series_of(symbol) if each.record is record] or [Series(symbol, record)]
 
 
 def _condition(symbol: Symbol, documents: Documents[Any], query: Query) -> Document:

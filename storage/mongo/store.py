@@ -29,7 +29,7 @@ from data_manager.storage.records import (
     Series,
     Symbol,
     Trade,
-    series_of,
+    all_series_of,
 )
 from data_manager.storage.retention import Retention
 from data_manager.system.clock import Clock, now_ms
@@ -150,9 +150,9 @@ class MongoMarketStore:
         return deleted
 
     def holdings(self, symbol: Symbol) -> list[Holding]:
-        """Every series of the symbol that has rows, in the order of `series_of`, counted exactly: may take long."""
+        """Every series of the symbol that has rows, in the order of `all_series_of`, counted exactly: may take long."""
         with self._symbol(symbol) as database:
-            held = [reading.holding(database, series) for series in series_of(symbol)]
+            held = [reading.holding(database, series) for series in all_series_of(symbol)]
         return [holding for holding in held if holding is not None]
 
     def data_bytes(self) -> int:

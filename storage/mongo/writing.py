@@ -107,7 +107,7 @@ class SymbolWrite:
         counts = dict(self._write.counts)
         new_trades = 0
         for group, rows in groups.items():
-            kind, keep_first = group.record, group.keep_first
+            kind, keep_first = group.series.record, group.keep_first
             new = 0
             if kind is Quarantined:
                 outcomes = self._quarantine(group, rows)
@@ -115,7 +115,7 @@ class SymbolWrite:
                 outcomes, new = self._insert(group, rows)
             else:
                 outcomes = self._keep_greatest(group, rows)
-            self._written.add(self._name(group))
+            self._written.add(collection_of(group.series))
             if kind is Candle:
                 self._closed |= {bar_of(row.record) for row in rows if closes(row.record)}
             if kind is Trade:
@@ -151,7 +151,7 @@ class SymbolWrite:
     def _left_behind(self, group: Group, ids: Iterable[str]) -> set[str]:
         """Those whose rows an earlier attempt at this write left behind."""
         wanted = list(ids)
-        if not wanted or not self._write.batches or self._name(group) in self._written:
+        if not wanted or not self._write.batches or collection_of(group.series) in self._written:
             return set()
         rows = self._collection(group).find({"_id": {"$in": wanted}}, {"feed_seq": 1})
         found = {row["_id"]: row["feed_seq"] for row in rows}
@@ -171,7 +171,7 @@ class SymbolWrite:
         return found
 
     def _keep_greatest(self, group: Group, rows: Sequence[Row]) -> list[str]:
-        if group.record is not OpenCandle:
+        if group.series.record is not OpenCandle:
             return self._put(group, rows, greater, counted=True)
         closed = self._closed | closed_before(
             self._collections, self._symbol, [row.record for row in rows], self._unaccounted
@@ -199,7 +199,7 @@ class SymbolWrite:
             there = {row["_id"]: row for row in collection.find({"_id": {"$in": ids}})} if ids else {}
             pending = [row for row in pending if not (row.id in made and same(made[row.id], there.get(row.id)))]
             left = set()
-            if counted and self._name(group) not in self._written:
+            if counted and collection_of(group.series) not in self._written:
                 left = self._unaccounted(document["feed_seq"] for document in there.values())
             decided, changes = decide(pending, there, left, better)
             outcomes |= decided
@@ -207,7 +207,7 @@ class SymbolWrite:
                 return [outcomes[row.number] for row in rows]
             made = {change.row.id: change.row for change in changes}
             pending = [row for row in pending if row.id in made]
-        raise outrun(self._collections.place, self._name(group))
+        raise outrun(self._collections.place, collection_of(group.series))
 
     def _change(self, group: Group, changes: Sequence[Change]) -> bool:
         """Make the changes; False when another process came before at one of them."""
@@ -222,10 +222,7 @@ class SymbolWrite:
         return result.inserted_count + result.matched_count == len(changes)
 
     def _collection(self, group: Group) -> Collection[Document]:
-        return self._collections.rows(self._name(group), group.record, group.timeframe)
-
-    def _name(self, group: Group) -> str:
-        return collection_of(group.record, self._symbol, group.timeframe)
+        return self._collections.rows(group.series)
 
     # -- open bars, quarantine --------------------------------------------------------------------------------
 

@@ -16,20 +16,22 @@ def due(connection: sqlite3.Connection, series: Series, stored_before_ms: int, l
     """The ids of rows of the series that were stored before that time, at most `limit`.
 
     Looks at the `limit` rows of a table that were stored first and no further, so that the cost does not depend
-    on what is kept. Candles of one timeframe lie among others that are kept far longer; of them it looks at those
-    that opened before that time, by the index: 525,000 that a backfill has just stored take 0.1 s.
+    on what is kept. Candles of one timeframe lie among others that are kept far longer, and documents of one category
+    among others; of them it looks at those of before that time, by the index: 525,000 bars that a backfill has just
+    stored take 0.1 s.
     """
-    name = TABLES[series.record].name
-    parameters: tuple[object, ...]
-    if series.timeframe is None:
-        oldest = f"SELECT rowid AS row, stored_ms FROM {name} ORDER BY rowid LIMIT ?"  # noqa: S608
-        sql, parameters = f"SELECT row FROM ({oldest}) WHERE stored_ms < ?", (limit, stored_before_ms)  # noqa: S608
-    else:  # a bar is stored after it has opened
+    table = TABLES[series.record]
+    if not series.equal:
+        oldest = f"SELECT rowid AS row, stored_ms FROM {table.name} ORDER BY rowid LIMIT ?"  # noqa: S608
+        sql = f"SELECT row FROM ({oldest}) WHERE stored_ms < ?"  # noqa: S608
+        parameters: tuple[object, ...] = (limit, stored_before_ms)
+    else:  # bars are stored after they have opened, documents after the time they speak of
+        ((field, value),) = series.equal
         sql = (
-            f"SELECT rowid FROM {name} WHERE timeframe = ? AND open_time < ? AND stored_ms < ?"  # noqa: S608
-            " ORDER BY open_time LIMIT ?"
+            f'SELECT rowid FROM {table.name} WHERE "{field}" = ? AND "{table.time}" < ? AND stored_ms < ?'  # noqa: S608
+            f' ORDER BY "{table.time}" LIMIT ?'
         )
-        parameters = (series.timeframe, stored_before_ms, stored_before_ms, limit)
+        parameters = (value, stored_before_ms, stored_before_ms, limit)
     return [row for (row,) in connection.execute(sql, parameters).fetchall()]
 
 

@@ -161,6 +161,11 @@ class SymbolFiles:
                 "install the version that wrote it, or use another data folder"
             )
         if self.read_only:
+            if 0 < version < SCHEMA_VERSION:
+                raise StoreUnavailable(
+                    f"{path} has the older format {version}, which this version changes when it first writes to it: "
+                    "data-manager run does so at its start"
+                )
             return version != 0
         if version == 0:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # works before the first table only
@@ -168,8 +173,8 @@ class SymbolFiles:
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
-        if version == 0:
-            _create(connection)
+        if version < SCHEMA_VERSION:
+            _bring_up_to_date(connection)
         return True
 
     def _drop(self, symbol: Symbol | None) -> None:
@@ -195,10 +200,9 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    if _version(connection) == 0:  # else another process made the tables meanwhile
-        for statement in schema():
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    for statement in schema(_version(connection)):  # none where another process was faster
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")

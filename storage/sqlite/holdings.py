@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from data_manager.storage.protocols import Holding
-from data_manager.storage.records import Series, Symbol, series_of
+from data_manager.storage.records import Series, Symbol, all_series_of
 from data_manager.storage.sqlite.reading import series_values
 from data_manager.storage.sqlite.tables import TABLES, Table
 
@@ -16,15 +16,15 @@ def holdings(connection: sqlite3.Connection, symbol: Symbol) -> list[Holding]:
 
     Bytes stay None: SQLite finds the size of one table only by reading all of it.
     """
-    found = (_holding(connection, series) for series in series_of(symbol))
+    found = (_holding(connection, series) for series in all_series_of(symbol))
     return [holding for holding in found if holding is not None]
 
 
 def _holding(connection: sqlite3.Connection, series: Series) -> Holding | None:
-    """Rows lie by kind or timeframe first, so that each of these has ends of its own."""
+    """Rows lie by kind, timeframe or category first, so that each of these has ends of its own."""
     table = TABLES[series.record]
-    values: list[str | None] = [series.timeframe]
-    if table.series is not None and series.timeframe is None:
+    values: list[str | None] = [value for _, value in series.equal] or [None]
+    if table.series is not None and not series.equal:
         values = list(series_values(connection, table, table.series))
     stretches = [_stretch(connection, table, value) for value in values]
     held = [stretch for stretch in stretches if stretch[0]]
@@ -35,7 +35,7 @@ def _holding(connection: sqlite3.Connection, series: Series) -> Holding | None:
 
 
 def _stretch(connection: sqlite3.Connection, table: Table[Any], value: str | None) -> tuple[int, int, int]:
-    """How many rows there are with that kind or timeframe (all for None), and their first and last time."""
+    """How many rows there are with that kind, timeframe or category (all for None), and their first and last time."""
     source = f"FROM {table.name}" + ("" if value is None else f' WHERE "{table.series}" = ?1')
     ends = ", ".join(f'(SELECT {end}("{table.time}") {source})' for end in ("min", "max"))  # each by one seek
     row: tuple[int, int, int] = connection.execute(

@@ -166,7 +166,7 @@ class SqliteMarketStore:
         return deleted
 
     def holdings(self, symbol: Symbol) -> list[Holding]:
-        """Every series of the symbol that has rows, in the order of `series_of`, counted exactly: may take long."""
+        """Every series of the symbol that has rows, in the order of `all_series_of`, counted exactly: may take long."""
         with self._files.reading(symbol) as connection:
             return holdings(connection, symbol) if connection else []
 

@@ -14,12 +14,12 @@ from typing import Any, Generic, TypeVar, get_type_hints
 
 import msgspec
 
-from data_manager.storage.records import MARKET_RECORDS, Depth, Levels, Record
+from data_manager.storage.records import MARKET_RECORDS, Analytics, Depth, Levels, Record
 
 R = TypeVar("R", bound=Record)
 Convert = Callable[[Any], Any]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2 has documents of analytics
 
 COLUMN_TYPES: dict[object, str] = {
     int: "INTEGER NOT NULL",
@@ -141,7 +141,9 @@ LEDGER_DDL = [
 ]
 
 
-def schema() -> list[str]:
-    """Every statement that makes an empty file a symbol's file."""
+def schema(version: int = 0) -> list[str]:
+    """Every statement that makes a file of that version, 0 for an empty one, a symbol's file of the present one."""
+    if version:
+        return TABLES[Analytics].ddl() if version < 2 else []
     tables = [*TABLES.values(), BOOK]
     return [*(statement for table in tables for statement in table.ddl()), *LEDGER_DDL]

@@ -147,8 +147,10 @@ def restore(
 
 def counted(market: MarketStore, findings: list[str]) -> list[Holding]:
     """What is held of every symbol; one that is too damaged to be counted is added to the findings."""
+    from data_manager.storage.records import ALL_SYMBOLS
+
     held: list[Holding] = []
-    for symbol in market.symbols():
+    for symbol in (*market.symbols(), ALL_SYMBOLS):
         try:
             held += market.holdings(symbol)
         except StoreCorrupt as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from data_manager.storage.computed import body_of
 from data_manager.storage.ledger import BatchEntry, Counts
 from data_manager.storage.protocols import Event, Write
 from data_manager.storage.records import (
     MINUTE_MS,
+    Analytics,
     BookTicker,
     Candle,
     Depth,
@@ -148,7 +150,23 @@ def quarantined(feed_seq: int, **fields: Any) -> Quarantined:
     return Quarantined(**{**values, **fields})
 
 
-# one of each type, with its nulls, for round trips
+def document(number: int = 0, **fields: Any) -> Analytics:
+    """A computed document for hour `number`; `said` are further fields of its body."""
+    said = fields.pop("said", {})
+    metadata = {"method": "rolling_stddev", "window": "30d", "n": 720, "completeness": 99.5, "gaps": 0, "reasons": {}}
+    values: dict[str, Any] = {
+        "category": "volatility",
+        "timeframe": "1h",
+        "time_ms": T0 + number * 60 * MINUTE_MS,
+        "computed_ms": T0 + number * 60 * MINUTE_MS + 7,
+        "state": "partial",
+        "body": body_of({"rolling_stddev": 0.01, "parkinson": None, **said}, metadata),
+        "stored_ms": T0,
+    }
+    return Analytics(**{**values, **fields})
+
+
+# one of each type that events bring, with its nulls, for round trips
 ONE_OF_EACH: tuple[Record, ...] = (
     trade(11),
     candle(0),

@@ -88,11 +88,12 @@ def test_what_an_audit_said_is_one_row_however_often_it_says_it(catalog: SqlCata
     assert catalog.audit_logs("BTCUSDT", limit=1) == [log("b", T0 + 1)]
 
 
-def test_closed_gaps_and_old_audits_grow_old_and_open_gaps_never(catalog: SqlCatalog) -> None:
-    catalog.save_gaps([gap("open"), gap("closed", status="closed", closed_ms=T0 + 3)])
+def test_gaps_that_nothing_will_come_of_and_old_audits_grow_old_and_others_never(catalog: SqlCatalog) -> None:
+    catalog.save_gaps([gap(status.value, status=status.value, closed_ms=T0 + 3) for status in GapStatus])
     catalog.save_audit_logs([log("a", T0)])
-    assert catalog.expire(Expiring.GAPS, T0 + 100) == 1
-    assert [each.gap_id for each in catalog.gaps()[0]] == ["open"]
+    assert catalog.expire(Expiring.GAPS, T0 + 100) == 2
+    # what the exchange never had is not asked for again, and so has to be known for good
+    assert {each.gap_id for each in catalog.gaps()[0]} == {"open", "backfilling", "exchange_empty"}
     assert catalog.expire(Expiring.AUDIT_LOGS, T0 + 1) == 1
 
 

@@ -9,11 +9,22 @@ from pathlib import Path
 import pytest
 
 from data_manager.storage.inventory import WORDS, Held, dataset_of, edge, held
-from data_manager.storage.protocols import Dataset
-from data_manager.storage.records import Candle, Depth, Funding, Series, Symbol, Trade, series_of
+from data_manager.storage.protocols import Dataset, Write
+from data_manager.storage.records import (
+    ALL_SYMBOLS,
+    Analytics,
+    Candle,
+    Depth,
+    Funding,
+    Series,
+    Symbol,
+    Trade,
+    all_series_of,
+    series_of,
+)
 from data_manager.storage.schemas import SCHEMAS
 from data_manager.storage.sqlite import SqliteMarketStore
-from tests.storage.examples import BTC, ONE_OF_EACH, T0, FixedClock, agg_trade, candle, depth, received, trade
+from tests.storage.examples import BTC, ONE_OF_EACH, T0, FixedClock, agg_trade, candle, depth, document, received, trade
 
 
 @pytest.fixture
@@ -73,9 +84,28 @@ def test_funding_comes_every_eight_hours() -> None:
     assert (entry.update_frequency, entry.storage_type) == ("8h", "mongodb")
 
 
+def test_documents_are_held_by_category_and_those_of_the_market_under_all_symbols(store: SqliteMarketStore) -> None:
+    store.write(BTC, Write(side=[document(category="trend", timeframe=name) for name in ("1h", "1d")]))
+    store.write(ALL_SYMBOLS, Write(side=[document(category="market_overview", stored_ms=T0 + 3)]))
+    trend = Series(BTC, Analytics, category="trend")
+    assert held(store, BTC) == [Held(trend, T0)]
+    assert held(store, BTC, {"analytics_BTCUSDT_trend"}) == []
+    assert held(store, ALL_SYMBOLS) == [Held(Series(ALL_SYMBOLS, Analytics, category="market_overview"), T0 + 3)]
+
+
+def test_documents_are_a_category_of_their_own() -> None:
+    regime = dataset_of(Series(BTC, Analytics, category="regime"), "sqlite", created_ms=T0, updated_ms=T0)
+    assert (regime.dataset_id, regime.name) == ("analytics_BTCUSDT_regime", "BTCUSDT regime")
+    assert (regime.category, regime.schema_id) == ("analytics", "analytics_regime_schema_v1")
+    assert regime.update_frequency == "each analytics cycle"
+    matrix = Series(ALL_SYMBOLS, Analytics, category="correlation_matrix")
+    entry = dataset_of(matrix, "sqlite", created_ms=T0, updated_ms=T0)
+    assert (entry.dataset_id, entry.name) == ("analytics_correlation_matrix", "Correlation matrix")
+
+
 def test_every_series_can_be_described_within_the_columns_of_the_original() -> None:
     assert WORDS.keys() == SCHEMAS.keys()
-    for series in series_of(Symbol("X" * 20)):
+    for series in (*all_series_of(Symbol("X" * 20)), *all_series_of(ALL_SYMBOLS)):
         entry = dataset_of(series, "sqlite", created_ms=T0, updated_ms=T0)
         assert "{" not in entry.name + entry.description
         assert len(entry.dataset_id) <= 64

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from data_manager.storage.lineage import HOUR_MS, HOURS_BACK, SETTLE_MS, finished_hours, lineage_of, steps
 from data_manager.storage.protocols import Lineage, Write
-from data_manager.storage.records import MINUTE_MS, TIMEFRAMES, Symbol
+from data_manager.storage.records import ALL_SYMBOLS, MINUTE_MS, TIMEFRAMES, Analytics, Symbol
 from data_manager.storage.sqlite import SqliteMarketStore
-from tests.storage.examples import BTC, T0, FixedClock, agg_trade, candle, derived, received, trade
+from tests.storage.examples import BTC, T0, FixedClock, agg_trade, candle, depth, derived, document, received, trade
 
 DAY_MS = 24 * HOUR_MS
 DAY = T0 // DAY_MS * DAY_MS  # a midnight
@@ -109,3 +109,44 @@ def test_the_hours_to_do_have_settled_and_began_within_a_day(now_ms: int, ago_ms
         if end > through and end + SETTLE_MS <= now_ms and end - HOUR_MS >= now_ms - HOURS_BACK * HOUR_MS
     ]
     assert list(ends) == expected
+
+
+# -- documents ----------------------------------------------------------------------------------------------
+
+
+def lineage(store: SqliteMarketStore, end_ms: int, symbol: Symbol = BTC) -> dict[tuple[str, str], Lineage]:
+    return {(record.dataset_id, record.transformation): record for record in lineage_of(store, symbol, end_ms)}
+
+
+def computed(category: str, time_ms: int, timeframe: str = "1h") -> Analytics:
+    return document(category=category, time_ms=time_ms, timeframe=timeframe, computed_ms=time_ms + 9)
+
+
+def test_documents_are_made_of_the_bars_of_their_own_timeframe(store: SqliteMarketStore) -> None:
+    inside = [computed("trend", NOON), computed("trend", NOON, "1d"), computed("regime", NOON + 900_000)]
+    store.write(BTC, Write(side=[*inside, computed("trend", NOON - 1), computed("trend", NOON + HOUR_MS)]))
+    found = lineage(store, NOON + HOUR_MS)
+    assert {key: (row.source_dataset_id, row.input_records, row.output_records) for key, row in found.items()} == {
+        ("analytics_BTCUSDT_trend", "analyse_1h"): ("candles_BTCUSDT_1h", 720, 1),
+        ("analytics_BTCUSDT_trend", "analyse_1d"): ("candles_BTCUSDT_1d", 720, 1),
+        ("analytics_BTCUSDT_regime", "analyse_1h"): ("candles_BTCUSDT_1h", 720, 1),
+    }
+    assert {row.at_ms for row in found.values()} == {NOON + HOUR_MS}
+    assert len({row.lineage_id for row in found.values()}) == 3
+    assert lineage(store, NOON + HOUR_MS) == found
+
+
+def test_a_spread_is_made_of_books_and_a_days_of_the_hours(store: SqliteMarketStore) -> None:
+    store.write(BTC, received(*(depth(number, time_ms=NOON + number) for number in range(5))))
+    slots = [computed("spread", NOON + number * 900_000, name) for number in range(4) for name in ("1h", "1d")]
+    store.write(BTC, Write(side=slots))
+    ((key, record),) = lineage(store, NOON + HOUR_MS).items()
+    assert key == ("analytics_BTCUSDT_spread", "analyse_1h")
+    assert (record.source_dataset_id, record.input_records, record.output_records) == ("depth_BTCUSDT", 5, 4)
+
+
+def test_documents_of_the_whole_market_have_no_single_source(store: SqliteMarketStore) -> None:
+    store.write(ALL_SYMBOLS, Write(side=[computed("correlation_matrix", NOON)]))
+    ((key, record),) = lineage(store, NOON + HOUR_MS, ALL_SYMBOLS).items()
+    assert key == ("analytics_correlation_matrix", "analyse_1h")
+    assert (record.source_dataset_id, record.input_records, record.output_records) == (None, None, 1)

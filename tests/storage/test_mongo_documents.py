@@ -13,6 +13,7 @@ from bson.errors import InvalidDocument
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_manager.storage.computed import body_of
 from data_manager.storage.mongo.documents import (
     CODEC,
     DOCUMENTS,
@@ -23,8 +24,10 @@ from data_manager.storage.mongo.documents import (
 )
 from data_manager.storage.records import (
     ALL_SYMBOLS,
+    CATEGORIES,
     MARKET_RECORDS,
     TIMEFRAMES,
+    Analytics,
     Candle,
     Depth,
     Funding,
@@ -32,11 +35,12 @@ from data_manager.storage.records import (
     OpenCandle,
     Quarantined,
     Record,
+    Series,
     Symbol,
     Ticker,
     Trade,
 )
-from tests.storage.examples import BTC, ONE_OF_EACH, T0, agg_trade, candle, depth, quarantined, trade
+from tests.storage.examples import BTC, ONE_OF_EACH, T0, agg_trade, candle, depth, document, quarantined, trade
 
 integers = st.integers(-(2**63), 2**63 - 1)
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -50,11 +54,20 @@ VALUES: dict[object, st.SearchStrategy[Any]] = {
     bytes: st.binary(),
     Levels: st.lists(st.tuples(text, text), max_size=4).map(tuple),
 }
+names = st.text("abcxyz_.5ü", min_size=1)
+json_values = st.recursive(
+    st.none() | text | integers | st.booleans() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=8,
+)
 NARROW: dict[tuple[type[Record], str], st.SearchStrategy[Any]] = {
     (Trade, "kind"): st.sampled_from(["trade", "aggTrade"]),
     (Trade, "price"): decimals,
     (Trade, "quantity"): decimals,
     (Candle, "timeframe"): st.sampled_from(sorted(TIMEFRAMES)),
+    (Analytics, "timeframe"): st.sampled_from(sorted(TIMEFRAMES)),
+    (Analytics, "category"): st.sampled_from(CATEGORIES),
+    (Analytics, "body"): st.builds(body_of, *[st.dictionaries(names, json_values, max_size=3)] * 2),
 }
 
 
@@ -130,6 +143,7 @@ def test_the_levels_of_a_book_are_documents() -> None:
     (ONE_OF_EACH[6], f"BTCUSDT_{T0}"),
     (ONE_OF_EACH[7], f"BTCUSDT_{T0}_SELL_43000_0.5"),
     (ONE_OF_EACH[8], f"BTCUSDT_{T0}"),
+    (document(0), f"BTCUSDT_1h_{T0}"),
     (quarantined(9), "BTCUSDT_5_9"),
 ], ids=lambda value: type(value).__name__)  # fmt: skip
 def test_the_id_is_the_natural_key(record: Record, identity: str) -> None:
@@ -137,11 +151,34 @@ def test_the_id_is_the_natural_key(record: Record, identity: str) -> None:
 
 
 def test_collections_have_the_names_of_the_original_or_are_shared() -> None:
-    assert collection_of(Trade, BTC) == "trades_BTCUSDT"
-    assert collection_of(Candle, BTC, "4h") == "candles_BTCUSDT_4h"
-    assert collection_of(Ticker, Symbol("1000PEPEUSDT")) == "tickers_1000PEPEUSDT"
-    assert collection_of(OpenCandle, BTC) == "open_candles"
-    assert collection_of(Quarantined, ALL_SYMBOLS) == "quarantine"
+    assert collection_of(Series(BTC, Trade)) == "trades_BTCUSDT"
+    assert collection_of(Series(BTC, Candle, "4h")) == "candles_BTCUSDT_4h"
+    assert collection_of(Series(Symbol("1000PEPEUSDT"), Ticker)) == "tickers_1000PEPEUSDT"
+    assert collection_of(Series(BTC, OpenCandle)) == "open_candles"
+    assert collection_of(Series(ALL_SYMBOLS, Quarantined)) == "quarantine"
+    assert collection_of(Series(BTC, Analytics, category="trend")) == "analytics_BTCUSDT_trend"
+    for category in ("correlation_matrix", "market_overview"):
+        assert collection_of(Series(ALL_SYMBOLS, Analytics, category=category)) == f"analytics_{category}"
+
+
+def test_the_body_of_a_document_is_spread_out_under_the_names_of_the_original() -> None:
+    said = {"imbalance": {"5": 0.5, "10": None}, "hourly_pattern": {"0": 0.25}}
+    body = body_of(said, {"method": "m", "completeness": 12.5, "reasons": {"imbalance.10": "too thin"}})
+    found = through_bson(document(category="spread", body=body))
+    assert {name: found[name] for name in found if name not in ("stored_at", "computed_at", "state", "category")} == {
+        "_id": f"BTCUSDT_1h_{T0}",
+        "symbol": "BTCUSDT",
+        "timeframe": "1h",
+        "timestamp": DatetimeMS(T0),
+        "imbalance": {"5": "0.5", "10": None},
+        "hourly_pattern": {"0": "0.25"},
+        "metadata": {
+            "method": "m",
+            "completeness": 12.5,
+            "reasons": {"imbalance/10": "too thin"},  # a dot in a name is a path
+            "computed_at": DatetimeMS(T0 + 7),
+        },
+    }
 
 
 @pytest.mark.parametrize("bad", [
@@ -156,6 +193,12 @@ def test_collections_have_the_names_of_the_original_or_are_shared() -> None:
     candle(7, timeframe="3m"),
     Depth(7, T0, 7, [["1", "2"]], (), 1, 1, T0),  # type: ignore[arg-type]
     quarantined(7, raw="text"),
+    document(7, timeframe="3m"),
+    document(7, category="market_overview"),
+    document(7, body="{"),
+    document(7, body="[]"),
+    document(7, body='{"a":1}'),
+    document(7, body='{"state":"empty","metadata":{}}'),
 ], ids=lambda record: type(record).__name__)  # fmt: skip
 def test_what_is_no_such_record_is_refused(bad: Record) -> None:
     with pytest.raises(ROW_ERRORS):

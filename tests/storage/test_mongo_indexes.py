@@ -14,6 +14,7 @@ from data_manager.storage.protocols import Query
 from data_manager.storage.records import (
     MARKET_RECORDS,
     TIMEFRAMES,
+    Analytics,
     Candle,
     Depth,
     OpenCandle,
@@ -48,6 +49,7 @@ def keys(*names: str) -> tuple[tuple[str, int], ...]:
     (Ticker, ("kind", "timestamp", "slot")),
     (Candle, ("timestamp",)),
     (Depth, ("timestamp", "slot")),
+    (Analytics, ("timeframe", "timestamp", "category")),
     (Quarantined, ("symbol", "stored_at", "incarnation", "feed_seq")),
 ])  # fmt: skip
 def test_pages_come_by_time_within_what_lies_together(record: type[Any], leading: tuple[str, ...]) -> None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from data_manager.storage.protocols import Expiring
-from data_manager.storage.records import ALL_SYMBOLS, Candle, OpenCandle, Quarantined, Series, Symbol, Trade, series_of
+from data_manager.storage.records import (
+    ALL_SYMBOLS,
+    Analytics,
+    Candle,
+    OpenCandle,
+    Quarantined,
+    Series,
+    Symbol,
+    Trade,
+    all_series_of,
+    documents_of,
+)
 from data_manager.storage.retention import catalog_days, expiring_series, retention_of
 from data_manager.system.settings import Settings
 
@@ -15,14 +26,22 @@ BTC = Symbol("BTCUSDT")
 def test_everything_that_may_expire_has_its_days() -> None:
     retention = retention_of(Settings())
     assert [series for series in expiring_series(BTC) if retention.of(series) is None] == []
+    assert [series for series in expiring_series(ALL_SYMBOLS) if retention.of(series) is None] == []
 
 
 def test_every_series_of_a_symbol_and_its_quarantine_may_expire() -> None:
-    assert set(expiring_series(BTC)) == {*series_of(BTC), Series(BTC, Quarantined)}
+    assert set(expiring_series(BTC)) == {*all_series_of(BTC), Series(BTC, Quarantined)}
 
 
-def test_what_has_no_symbol_is_quarantine_only() -> None:
-    assert expiring_series(ALL_SYMBOLS) == (Series(ALL_SYMBOLS, Quarantined),)
+def test_what_has_no_symbol_is_quarantine_and_documents_of_the_whole_market() -> None:
+    assert expiring_series(ALL_SYMBOLS) == (*documents_of(ALL_SYMBOLS), Series(ALL_SYMBOLS, Quarantined))
+
+
+def test_documents_of_all_categories_are_kept_alike() -> None:
+    retention = retention_of(Settings(analytics_retention_days=12))
+    days = [retention.of(series) for symbol in (BTC, ALL_SYMBOLS) for series in documents_of(symbol)]
+    assert days == [12] * 10
+    assert all(series.record is Analytics for series in documents_of(BTC))
 
 
 def test_bars_are_kept_by_timeframe() -> None:

@@ -15,6 +15,7 @@ from data_manager.storage.protocols import Query, Write
 from data_manager.storage.records import (
     ALL_SYMBOLS,
     MARKET_RECORDS,
+    Analytics,
     Candle,
     Depth,
     Record,
@@ -29,7 +30,7 @@ from data_manager.storage.sqlite.files import MAX_OPEN
 from data_manager.storage.sqlite.reading import _matching
 from data_manager.storage.sqlite.tables import SCHEMA_VERSION, TABLES
 from data_manager.system.errors import StoreCorrupt, StoreError, StoreFull, StoreUnavailable
-from tests.storage.examples import BTC, T0, FixedClock, depth, received, trade
+from tests.storage.examples import BTC, T0, FixedClock, depth, document, received, trade
 
 Open = Callable[..., SqliteMarketStore]
 
@@ -171,6 +172,30 @@ def test_a_file_of_a_newer_version_is_refused_with_both_numbers(open_store: Open
     with pytest.raises(StoreCorrupt, match="install the version that wrote it"):
         open_store().write(BTC, received(trade(2)))
     assert pragma(file, "user_version") == SCHEMA_VERSION + 1
+
+
+def as_version_1(file: Path) -> None:
+    """What was made before there were documents of analytics."""
+    connection = sqlite3.connect(file)
+    connection.execute("DROP TABLE analytics")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+
+def test_a_file_of_an_older_version_is_changed_by_the_first_writer_and_keeps_its_rows(
+    open_store: Open, file: Path
+) -> None:
+    open_store().write(BTC, received(trade(1)))
+    as_version_1(file)
+    reader = open_store(read_only=True)
+    with pytest.raises(StoreUnavailable, match="older format 1"):
+        reader.rows(BTC, Trade, Query())
+    assert pragma(file, "user_version") == 1
+    assert all_ids(open_store()) == [1]
+    assert pragma(file, "user_version") == SCHEMA_VERSION
+    open_store().write(BTC, Write(side=[document()]))
+    assert reader.rows(BTC, Analytics, Query()) == [document()]
+    assert all_ids(reader) == [1]
 
 
 @pytest.mark.parametrize("read_only", [False, True])
