@@ -53,8 +53,9 @@ def read_book(symbol: Symbol, catalog: Catalog) -> Book:
     """What the catalog says of it now."""
     lasting, _ = catalog.gaps(symbol=symbol, statuses=LASTING, limit=MAX_GAPS, descending=False)
     settled, _ = catalog.gaps(symbol=symbol, statuses=SETTLED, limit=MAX_GAPS)
-    under_way, _ = catalog.jobs(symbol=symbol, statuses=UNDER_WAY, limit=MAX_JOBS)
+    # in this order: a job that is made meanwhile is seen to be under way, or not at all
     oldest, _ = catalog.jobs(symbol=symbol, data_type=JOB_TYPES[Candle], limit=MAX_BOOTSTRAPS, descending=False)
+    under_way, _ = catalog.jobs(symbol=symbol, statuses=UNDER_WAY, limit=MAX_JOBS)
     covered: dict[str, list[Range]] = {}
     for job in under_way:
         covered.setdefault(dataset_of(job), []).append(Range(job.start_ms, job.end_ms))
