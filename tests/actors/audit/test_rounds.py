@@ -110,7 +110,7 @@ def test_what_nobody_knows_the_symbol_of_makes_a_round(tmp_path: Path) -> None:
             stores.clock.ms += MINUTE_MS
             driver.suspected(ALL_SYMBOLS)
             await until_gaps(stores, 1, "open")
-            assert stores.counter("audit_rounds_total") == 2
+            await eventually(lambda: stores.counter("audit_rounds_total") == 2)
 
     with_stores(tmp_path, check)
 
