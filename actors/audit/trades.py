@@ -60,6 +60,7 @@ class TradeAudit:
         if known is None:
             known = _Read(max(since_ms, self._kept(series, now_ms)))
             known.coverage.add(before(series, known.begin_ms, market))
+            known.coverage.holes.clear()  # between the two kinds, from before the beginning: not read
             self._read[series] = known
         rest, read = Range(known.cursor_ms, now_ms + 1), 0
         for page in islice(pages(series.symbol, Trade, rest, market), CALL_PAGES):

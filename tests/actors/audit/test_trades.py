@@ -96,6 +96,16 @@ def test_it_begins_where_it_is_told_to_with_the_trade_before_that(looking: Looki
     ]
 
 
+def test_between_an_old_repair_and_its_beginning_nothing_is_missing_that_was_not_read(looking: Looking) -> None:
+    looking.keep(agg_trade(1, first_id=1, last_id=3, time_ms=T0 + SECOND))
+    looking.hold(9, 50, 60)
+    audited = looking.at(200, since_ms=T0 + 30 * SECOND)
+    assert [each.evidence for each in audited.found] == [
+        "no trade covers 40 ids: 10..49",
+        "no trade covers 9 ids: 51..59",
+    ]
+
+
 def test_gaps_from_before_its_beginning_are_looked_at_again(looking: Looking) -> None:
     looking.hold(1, 5, 9, 50)
     before = Range(T0 + SECOND, T0 + 5 * SECOND + 1), Range(T0 + 5 * SECOND, T0 + 9 * SECOND + 1)
