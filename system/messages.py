@@ -130,7 +130,8 @@ class Suspected(Message, frozen=True):
 class Hint(Message, frozen=True):
     """Passed on by the supervisor to the actor named `to`, if it runs: look now, do not wait for your next round.
 
-    A hint that is lost costs time and nothing else: the catalog holds all that it tells.
+    A hint that is lost costs time and nothing else: the catalog holds all that it tells, and who waits for an answer
+    does so for a limited time.
     """
 
     to: ClassVar[str]
@@ -163,10 +164,53 @@ class RangeRepaired(Hint, frozen=True):
     end_ms: int
 
 
+class Disturbed(Hint, frozen=True):
+    """What takes in a symbol's events was started anew, or had lost the broker: something may be missing."""
+
+    to = "auditor"
+
+    symbol: str
+
+
 class AuditRequested(Hint, frozen=True):
     """Audit everything from its beginning, at once."""
 
     to = "auditor"
+
+
+class DetectRequested(Hint, frozen=True):
+    """Look for anomalies now, by one method; answered by Detected with the same `request_id`."""
+
+    to = "analytics"
+
+    request_id: str
+    symbol: str
+    timeframe: str
+    method: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An anomaly: one bar that one method takes for one. `score` is the method's own, above its `limit`."""
+
+    open_time: int  # ms UTC
+    method: str
+    severity: str  # medium, high or critical
+    reason: str
+    score: float
+    limit: float
+    price: float
+    volume: float | None = None
+    features: dict[str, float | None] | None = None  # of models
+
+
+class Detected(Hint, frozen=True):
+    """What DetectRequested has found; `problem` is the sentence that says why it could not look, else empty."""
+
+    to = "http"
+
+    request_id: str
+    anomalies: tuple[Found, ...] = ()
+    problem: str = ""
 
 
 # -- anyone -> supervisor -----------------------------------------------------------------------------------

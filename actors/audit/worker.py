@@ -21,7 +21,7 @@ from data_manager.storage.choice import open_market_store
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.storage.records import Symbol
 from data_manager.system.clock import now_ms
-from data_manager.system.messages import AuditRequested, GapFound, Message, RangeRepaired, Suspected
+from data_manager.system.messages import AuditRequested, Disturbed, GapFound, Message, RangeRepaired, Suspected
 from data_manager.system.worker import Context, Status
 
 ANSWER_S = 60.0  # for one call: a count or a sweep of a large symbol may take long
@@ -65,7 +65,7 @@ class AuditWorker:
     def receive(self, message: Message) -> None:
         """What others suspect, have repaired or want to be audited."""
         match message:
-            case Suspected() | RangeRepaired() | AuditRequested():
+            case Suspected() | Disturbed() | RangeRepaired() | AuditRequested():
                 if self._rounds is not None:
                     self._hint(self._rounds, message)
             case _:
@@ -85,11 +85,11 @@ class AuditWorker:
             FeedWatch(*stores, symbols, conf, clock),
         )
 
-    def _hint(self, rounds: Rounds, message: Suspected | RangeRepaired | AuditRequested) -> None:
+    def _hint(self, rounds: Rounds, message: Suspected | Disturbed | RangeRepaired | AuditRequested) -> None:
         match message:
             case Suspected(symbol=symbol, reason=reason) if reason == DEPTH_CHAIN:
                 rounds.broken(self._break(message))
-            case Suspected(symbol=symbol):
+            case Suspected(symbol=symbol) | Disturbed(symbol=symbol):
                 rounds.suspected(Symbol(symbol))
             case RangeRepaired(symbol=symbol, dataset_id=dataset_id, start_ms=start_ms, end_ms=end_ms):
                 rounds.repaired(Symbol(symbol), dataset_id, Range(start_ms, end_ms))

@@ -17,8 +17,8 @@ from data_manager.system.delivery import Delivery as Message
 from data_manager.system.errors import FeedError, StoreError
 from data_manager.system.event_types import metric_label
 from data_manager.system.logs import log
+from data_manager.system.messages import Disturbed, Suspected
 from data_manager.system.messages import Message as ActorMessage
-from data_manager.system.messages import Suspected
 from data_manager.system.settings import Delivery
 from data_manager.system.streams import ensure_consumer, ensure_market, resolve_delivery
 from data_manager.system.transport import Bound, CoreSource, JetStreamSource, Source
@@ -49,6 +49,7 @@ class IngestWorker:
         self._store_trouble = ""
         self._busy: float | None = None
         self._core = False
+        self._reconnects = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take, write and acknowledge until `stop`; see Worker."""
@@ -113,6 +114,7 @@ class IngestWorker:
     async def _derive_by_time(self) -> None:
         while True:
             await asyncio.sleep(DERIVE_S)
+            self._watch_connection()
             try:
                 self._publish(await self._on_writer(self._ingestion.derive), 0.0)
             except StoreError as error:  # the next batch meets the same; nothing is lost meanwhile
@@ -145,6 +147,8 @@ class IngestWorker:
                 self._suspect("restart", "events between the two processes were not delivered (core NATS)")
         else:
             source = JetStreamSource(client, self._bind, window=WINDOW, clock=self._clock, on_rebound=self._rebound)
+            if self._context.generation > 1:
+                self._context.send(Disturbed(self._symbol))
         await source.open()
         return source
 
@@ -161,6 +165,17 @@ class IngestWorker:
             max_ack_pending=settings.market_max_ack_pending,
         )
         return Bound(settings.market_stream, durable, incarnation)
+
+    def _watch_connection(self) -> None:
+        """A broker that was away may have missed what was published meanwhile."""
+        reconnects = self._connection.reconnects
+        if reconnects == self._reconnects:
+            return
+        self._reconnects = reconnects
+        if self._core:
+            self._suspect("reconnect", "events were not delivered while NATS was away (core NATS)")
+        else:
+            self._context.send(Disturbed(self._symbol))
 
     def _rebound(self, reason: str, old: int, new: int) -> None:
         if old != new:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,23 @@ def test_a_missing_bar_is_a_gap_until_it_comes(tmp_path: Path) -> None:
         service.wait(lambda: listed(service, "closed"), 30)
         assert [each["gap_id"] for each in listed(service, "closed")] == [gap["gap_id"]]
         assert listed(service, "open") == []
+
+
+@pytest.mark.parametrize("disturbance", ["ingest is killed", "the broker is restarted"])
+def test_what_was_disturbed_is_audited_at_once_and_not_when_its_turn_comes(tmp_path: Path, disturbance: str) -> None:
+    audits = {"audit_interval": "3600", "gap_tolerance_seconds": "3600"}
+    with NatsServer(tmp_path / "nats") as nats, RunningService(tmp_path, nats.url, SYMBOL, **audits) as service:
+        publish(nats.url, *(closed_bar(ago) for ago in range(120, 50, -1) if ago != 90))
+        service.wait(lambda: listed(service, "open"), 30)  # by the round that every start begins with
+        publish(nats.url, closed_bar(90))
+        service.wait(lambda: len(service.rows(SYMBOL, Candle, timeframe="1m")) == 70)
+        assert listed(service, "open")
+        if disturbance == "ingest is killed":
+            os.kill(service.actor(f"ingest/{SYMBOL}")["pid"], signal.SIGKILL)
+        else:
+            nats.stop()
+            nats.start()
+        service.wait(lambda: listed(service, "closed"), 30)
 
 
 def listed(service: RunningService, status: str) -> list[dict[str, Any]]:

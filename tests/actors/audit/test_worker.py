@@ -22,7 +22,7 @@ from data_manager.storage.protocols import Event, Gap, Write
 from data_manager.storage.records import MINUTE_MS
 from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.clock import SystemClock, now_ms
-from data_manager.system.messages import AuditRequested, GapFound, Message, Pong, RangeRepaired, Suspected
+from data_manager.system.messages import AuditRequested, Disturbed, GapFound, Message, Pong, RangeRepaired, Suspected
 from data_manager.system.metrics import Metrics, Totals, series
 from data_manager.system.settings import Settings
 from data_manager.system.worker import Context
@@ -146,7 +146,13 @@ def test_switched_off_it_keeps_house_only_and_takes_no_hint(tmp_path: Path) -> N
         hosted.hold(9, 8, 6, 5)
         async with hosted.running():
             assert hosted.worker.status().detail == "audit=off"
-            for message in (Suspected("x", 1, BTC, "restart", ""), AuditRequested(), RangeRepaired(BTC, "d", 0, 1)):
+            told = (
+                Suspected("x", 1, BTC, "restart", ""),
+                Disturbed(BTC),
+                AuditRequested(),
+                RangeRepaired(BTC, "d", 0, 1),
+            )
+            for message in told:
                 hosted.worker.receive(message)
             await eventually(lambda: hosted.catalog.dataset("candles_BTCUSDT_1m"))
             await eventually(
