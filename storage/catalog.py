@@ -7,7 +7,21 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, column, false, func, or_, select, table, text, true, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    column,
+    false,
+    func,
+    or_,
+    select,
+    table,
+    text,
+    true,
+    update,
+)
 
 from data_manager.storage import catalog_expiry
 from data_manager.storage import catalog_tables as tables
@@ -153,10 +167,7 @@ class SqlCatalog:
         matching = _equal(JOBS, symbol=symbol, data_type=data_type)
         if statuses:
             matching &= JOBS["status"].in_(statuses)
-        if from_ms is not None:
-            matching &= JOBS["created_ms"] >= from_ms
-        if to_ms is not None:
-            matching &= JOBS["created_ms"] < to_ms
+        matching &= _within(JOBS["created_ms"], from_ms, to_ms)
         return self._page(JOBS, matching, ["created_ms", "job_id"], limit, offset, descending=descending)
 
     def save_gaps(self, gaps: Sequence[Gap]) -> None:
@@ -208,12 +219,32 @@ class SqlCatalog:
         return self._one(GAPS, gap_id=gap_id)
 
     def save_audit_logs(self, logs: Sequence[AuditLog]) -> None:
-        """Insert them, or update those with the same id: the same finding twice is one row."""
-        self._run(lambda connection: AUDIT_LOGS.save(connection, logs))
+        """Insert them, or update those with the same id, whose `at_ms` stays: the same finding twice is one row."""
+        self._run(lambda connection: AUDIT_LOGS.save(connection, logs, keep=["timestamp"]))
 
-    def audit_logs(self, symbol: str, limit: int = 100) -> list[AuditLog]:
-        """What audits found of that symbol, the newest first."""
-        return self._newest(AUDIT_LOGS, "audit_id", limit, symbol=symbol)
+    def audit_logs(
+        self,
+        *,
+        symbol: str | None = None,
+        severity: str | None = None,
+        audit_type: str | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        descending: bool = True,
+    ) -> tuple[list[AuditLog], int]:
+        """Those that match, by when they were found (`from_ms <= at < to_ms`) and id, and how many in all."""
+        matching = _equal(AUDIT_LOGS, symbol=symbol, severity=severity, audit_type=audit_type)
+        matching &= _within(AUDIT_LOGS["at_ms"], from_ms, to_ms)
+        return self._page(AUDIT_LOGS, matching, ["at_ms", "audit_id"], limit, offset, descending=descending)
+
+    def count_audit_logs(self, audit_type: str) -> dict[tuple[str, str], int]:
+        """How many there are of a type, by symbol and severity."""
+        groups = AUDIT_LOGS["symbol"], AUDIT_LOGS["severity"]
+        query = select(*groups, func.count()).where(AUDIT_LOGS["audit_type"] == audit_type).group_by(*groups)
+        rows = self._run(lambda connection: connection.execute(query).all())
+        return {(symbol, severity or ""): count for symbol, severity, count in rows}
 
     def save_health(self, metrics: Sequence[Health]) -> None:
         """Insert them, or update those with the same id."""
@@ -309,6 +340,14 @@ def _equal(shape: Shape[S], **values: str | None) -> ColumnElement[bool]:
         if value is not None:
             matching &= shape[field] == value
     return matching
+
+
+def _within(time: Column[int], from_ms: int | None, to_ms: int | None) -> ColumnElement[bool]:
+    """That `from_ms <= time < to_ms`, where they are given."""
+    matching: ColumnElement[bool] = true()
+    if from_ms is not None:
+        matching &= time >= from_ms
+    return matching if to_ms is None else matching & (time < to_ms)
 
 
 def _count(connection: Connection, matching: ColumnElement[bool], table: Table) -> int:

@@ -294,12 +294,12 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class AuditLog(msgspec.Struct, frozen=True):
-    """Something an audit found, once; `severity` is info, low, medium, high or critical."""
+    """Something an audit or analytics found, once; `severity` is info, low, medium, high or critical."""
 
     audit_id: str
     dataset_id: str
     symbol: str
-    audit_type: str  # gap
+    audit_type: str  # gap or anomaly
     severity: str
     details: str
     at_ms: int
@@ -494,11 +494,26 @@ class Catalog(Protocol):
         ...
 
     def save_audit_logs(self, logs: Sequence[AuditLog]) -> None:
-        """Insert them, or update those with the same id: the same finding twice is one row."""
+        """Insert them, or update those with the same id, whose `at_ms` stays: the same finding twice is one row."""
         ...
 
-    def audit_logs(self, symbol: str, limit: int = 100) -> list[AuditLog]:
-        """What audits found of that symbol, the newest first."""
+    def audit_logs(
+        self,
+        *,
+        symbol: str | None = None,
+        severity: str | None = None,
+        audit_type: str | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        descending: bool = True,
+    ) -> tuple[list[AuditLog], int]:
+        """Those that match, by when they were found (`from_ms <= at < to_ms`) and id, and how many in all."""
+        ...
+
+    def count_audit_logs(self, audit_type: str) -> dict[tuple[str, str], int]:
+        """How many there are of a type, by symbol and severity."""
         ...
 
     def expire(self, table: Expiring, before_ms: int, limit: int = 1000) -> int:

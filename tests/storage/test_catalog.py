@@ -312,7 +312,7 @@ AGEING: dict[Expiring, tuple[str, list[dict[str, object]], int]] = {  # table, r
             for status in ("open", "backfilling", "closed", "unfillable", "exchange_empty")
             for seen, closed in ((T0 - 1, None), (T0, None), (T0 - 9, T0), (T0, T0 - 1))
         ],
-        3 * 2,
+        2 * 2,  # those that are closed or unfillable
     ),
 }
 

@@ -78,14 +78,46 @@ def test_no_gaps_are_no_trouble(catalog: SqlCatalog) -> None:
     catalog.save_gaps([])
     catalog.save_audit_logs([])
     assert catalog.gaps() == ([], 0)
-    assert catalog.audit_logs("BTCUSDT") == []
+    assert catalog.audit_logs() == ([], 0)
+    assert catalog.count_audit_logs("gap") == {}
 
 
 def test_what_an_audit_said_is_one_row_however_often_it_says_it(catalog: SqlCatalog) -> None:
-    for _ in range(2):
-        catalog.save_audit_logs([log("a", T0), log("b", T0 + 1), log("c", T0 + 2, symbol="ETHUSDT")])
-    assert catalog.audit_logs("BTCUSDT") == [log("b", T0 + 1), log("a", T0)]
-    assert catalog.audit_logs("BTCUSDT", limit=1) == [log("b", T0 + 1)]
+    for times in range(3):
+        catalog.save_audit_logs([log("a", T0 + times, severity=f"s{times}")])
+    assert catalog.audit_logs() == ([log("a", T0, severity="s2")], 1)
+
+
+def test_what_was_found_is_asked_for_by_symbol_type_severity_and_time_the_newest_first(catalog: SqlCatalog) -> None:
+    catalog.save_audit_logs(
+        [
+            log("a", T0),
+            log("b", T0 + 1, audit_type="anomaly"),
+            log("c", T0 + 2, audit_type="anomaly", severity="critical"),
+            log("d", T0 + 2, audit_type="anomaly"),
+            log("e", T0 + 3, audit_type="anomaly", symbol="ETHUSDT"),
+        ]
+    )
+
+    def ids(**asked: object) -> tuple[str, int]:
+        found, total = catalog.audit_logs(**asked)  # type: ignore[arg-type]
+        return "".join(each.audit_id for each in found), total
+
+    assert ids() == ("edcba", 5)
+    assert ids(descending=False) == ("abcde", 5)
+    assert ids(symbol="BTCUSDT", audit_type="anomaly") == ("dcb", 3)
+    assert ids(audit_type="anomaly", severity="critical") == ("c", 1)
+    assert ids(from_ms=T0 + 1, to_ms=T0 + 3) == ("dcb", 3)
+    assert ids(limit=2, offset=1) == ("dc", 5)
+    assert ids(symbol="btcusdt") == ("", 0)
+
+
+def test_what_was_found_is_counted_by_symbol_and_severity_within_its_type(catalog: SqlCatalog) -> None:
+    anomalies = [log(f"{number}", audit_type="anomaly", severity="high") for number in range(3)]
+    catalog.save_audit_logs([*anomalies, log("x", audit_type="anomaly", symbol="ETHUSDT"), log("gap")])
+    assert catalog.count_audit_logs("anomaly") == {("BTCUSDT", "high"): 3, ("ETHUSDT", "medium"): 1}
+    assert catalog.count_audit_logs("gap") == {("BTCUSDT", "medium"): 1}
+    assert catalog.count_audit_logs("other") == {}
 
 
 def test_gaps_that_nothing_will_come_of_and_old_audits_grow_old_and_others_never(catalog: SqlCatalog) -> None:

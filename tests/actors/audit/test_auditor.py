@@ -35,7 +35,7 @@ def test_a_hole_is_a_gap_once_until_it_is_filled_and_then_closed(tmp_path: Path)
         assert (gap.start_ms, gap.end_ms) == (NOW - 5 * MINUTE_MS, NOW - 3 * MINUTE_MS)
         assert (gap.first_seen_ms, gap.last_seen_ms) == (NOW, NOW + 1000)
         assert [line["event"] for line in lines] == ["gap_found"]
-        (log,) = stores.catalog.audit_logs(BTC)
+        ((log,), _) = stores.catalog.audit_logs(symbol=BTC)
         assert log.details.startswith("Gap from ")
         assert stores.counter("audit_gaps_detected_total", symbol=BTC, timeframe="1m") == 1
         assert stores.gauge("gaps_open", symbol=BTC, data_type="candles", timeframe="1m") == 1
@@ -355,7 +355,7 @@ def test_a_silence_of_a_type_without_history_cannot_be_filled_and_names_who_was_
         assert gap.evidence == "no row for 201 s; book_tickers of the symbol came meanwhile"
         assert gaps(stores, "book_tickers_BTCUSDT") == []
         assert [line["event"] for line in lines] == ["gap_found"]
-        assert len(stores.catalog.audit_logs(BTC)) == 1
+        assert stores.catalog.audit_logs(symbol=BTC)[1] == 1
         lost = health(stores, "mark_prices_BTCUSDT").completeness
         assert lost == pytest.approx(100 * (600 - 200) / 600, abs=0.5)
 
