@@ -34,7 +34,7 @@ OF_ITS_OWN: dict[str, object] = {
     "exchange_outage_every_s": 45.0,
     "exchange_outage_s": 5.0,
     "audit_interval": 5.0,
-    "gap_tolerance_seconds": 5.0,
+    "gap_tolerance_seconds": 10.0,
 }
 
 

@@ -21,6 +21,7 @@ from tests.servers.service import RunningService
 pytestmark = pytest.mark.faults
 
 SYMBOL = "BTCUSDT"
+WITHOUT_HISTORY = {"depth", "book_tickers", "tickers", "mark_prices"}
 SCALED = {
     "audit_interval": "1",
     "gap_tolerance_seconds": "1",
@@ -81,12 +82,14 @@ def test_an_outage_of_the_feed_is_repaired_where_the_exchange_has_history_and_na
     service: RunningService,
 ) -> None:
     service.wait(lambda: len(service.rows(SYMBOL, Trade)) > 50, 30)
-    order(service, {"kind": "silence", "seconds": 8})
-    service.wait(lambda: "trades_BTCUSDT" in closed(service), 60)
+    order(service, {"kind": "silence", "seconds": 65})  # longer than each type may be silent (conf/audit.yaml)
+    service.wait(lambda: "trades_BTCUSDT" in closed(service), 120)
     gap = closed(service)["trades_BTCUSDT"]
     assert gap["end"] > gap["start"]
     assert status_of(service, gap["job_id"]) == "completed"
     assert ids_unbroken(service)
+    service.wait(lambda: {gap["data_type"] for gap in gaps(service, "unfillable")} == WITHOUT_HISTORY, 30)
+    assert {gap["cause"] for gap in gaps(service, "unfillable")} == {"feed"}
     # the minute of the outage becomes whole as well, once it has passed
     minute = int(datetime.fromisoformat(gap["start"]).timestamp() * 1000) // TIMEFRAMES["1m"] * TIMEFRAMES["1m"]
     service.wait(lambda: minute in bars(service, "1m") and not lasting(service), 120)
