@@ -12,7 +12,7 @@ from data_manager.actors.analytics.anomalies import CHECKS, METHODS, STATISTICAL
 from data_manager.actors.analytics.bars import Bars, Window
 from data_manager.actors.analytics.conf import analytics_conf
 from data_manager.actors.analytics.models import MODELS
-from tests.actors.analytics.series import HOUR_MS, START_MS, bars_from, scaled, unknown_volumes, walk, without
+from tests.actors.analytics.series import DAY_MS, HOUR_MS, START_MS, bars_from, scaled, unknown_volumes, walk, without
 
 CONF = analytics_conf().anomalies
 N = 1700
@@ -55,6 +55,50 @@ def test_a_crash_in_deviations_is_critical_and_models_say_so_with_a_second_metho
     alone = of(shocked(volume=8.0), ("ecod",)).anomalies[0]
     assert alone.severity in {"medium", "high"}
     assert alone.reason == "ml_outlier"
+
+
+def test_a_model_that_saw_too_few_bars_to_tell_rare_from_rarest_says_medium():
+    """Of 600 training scores the 99.9 % and the 99.99 % quantile are the same: the greatest."""
+    brief = shocked(volume=8.0).slice(N - 168 - 640, N)
+    for bars, severity in ((brief, "medium"), (shocked(volume=8.0), "high")):
+        hits = [each for each in of(bars, ("copod",)).anomalies if each.open_time == START_MS + AT * HOUR_MS]
+        assert [each.severity for each in hits] == [severity]
+
+
+def test_the_limit_of_a_model_is_one_of_its_training_scores():
+    hit = of(shocked(volume=8.0), ("ecod",)).anomalies[0]
+    assert 0 < hit.limit < hit.score
+
+
+def test_a_find_after_a_hole_tells_what_can_be_known_of_it():
+    bars = shocked(volume=8.0)
+    bars.high[AT] *= 1.3
+    bars.volume[AT - 1] = 0.0
+    hit = next(each for each in of(bars, ("hbos",)).anomalies if each.open_time == START_MS + AT * HOUR_MS)
+    assert hit.features["volume_change"] is None
+    assert hit.features["price_change"] is not None
+
+
+def test_days_are_judged_too():
+    """The original asks for 30 candles of the last 7 days, which days never have."""
+    steps = np.random.default_rng(7).normal(0, 0.03, 515)
+    steps[500] = -0.4
+    bars = walk(515, interval_ms=DAY_MS, returns=steps)
+    days = analytics_conf().timeframes["1d"]
+    judged = Window.ending(START_MS + 515 * DAY_MS, days.anomalies)
+    training = Window.ending(judged.start_ms, days.training)
+    detection = detect(bars, judged, training, CONF)
+    assert (detection.judged, detection.trained, detection.reasons) == (30, 335, {})
+    assert {*STATISTICAL} <= {each.method for each in detection.anomalies if each.open_time == START_MS + 500 * DAY_MS}
+
+
+def test_a_single_new_bar_is_judged_as_a_cycle_does():
+    bars = shocked(volume=8.0).slice(0, AT + 1)
+    end_ms = START_MS + (AT + 1) * HOUR_MS
+    judged = Window("1h", end_ms - HOUR_MS, end_ms)
+    detection = detect(bars, judged, Window.ending(judged.start_ms, "60d"), CONF)
+    assert detection.judged == 1
+    assert found_by(detection) == {*STATISTICAL, *MODELS}
 
 
 def test_a_find_tells_the_bar():

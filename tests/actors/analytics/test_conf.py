@@ -39,6 +39,18 @@ def test_one_read_is_as_long_as_its_longest_window_and_the_warm_up():
     assert conf.history_ms("1d") == (365 + 150) * DAY_MS
 
 
+def test_a_longer_training_makes_a_longer_read():
+    conf = parse(changed(lambda c: c["timeframes"]["1h"].update(training="120d")))
+    assert conf.history_ms("1h") == 127 * DAY_MS + 150 * HOUR_MS
+    assert set(conf.timeframes) == {"1h", "1d"}
+
+
+def test_the_bars_inside_are_shorter_and_the_store_has_them():
+    for timeframe, windows in analytics_conf().timeframes.items():
+        assert TIMEFRAMES[timeframe] % TIMEFRAMES[windows.inside] == 0
+        assert TIMEFRAMES[windows.inside] < TIMEFRAMES[timeframe]
+
+
 @pytest.mark.parametrize("timeframe", ["1h", "1d"])
 def test_what_anomalies_are_judged_by_fits_into_the_read_with_its_warm_up(timeframe: str):
     conf = analytics_conf()

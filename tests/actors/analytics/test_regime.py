@@ -119,6 +119,21 @@ def test_a_symbol_of_few_days_has_fixed_thresholds():
     assert of(walk(40, interval_ms=DAY_MS)).volatility_high == 0.80
 
 
+def test_thirty_days_of_history_are_enough_for_quartiles_of_its_own():
+    """The first 23 hours have no median of 24 volumes; 721 hours span 30 days from the first to the last."""
+    bars = walk(23 + 721)
+    assert of(bars.slice(0, 23 + 720)).volatility_low == 0.40
+    own = of(bars)
+    assert own.volatility_low != 0.40
+    assert own.volatility_low < own.volatility_high
+
+
+def test_a_calm_symbol_without_history_is_low_and_a_wild_one_high():
+    for wildness, level in ((0.001, "low"), (0.02, "high")):
+        steps = np.random.default_rng(2).normal(0, wildness, 300)
+        assert of(walk(300, returns=steps)).volatility_level == level
+
+
 def test_levels_are_high_for_a_quarter_of_the_time_whatever_the_symbol():
     for wildness in (0.001, 0.02):
         bars = walk(QUARTER, returns=np.random.default_rng(2).normal(0, wildness, QUARTER))

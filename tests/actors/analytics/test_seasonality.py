@@ -152,6 +152,18 @@ def test_an_hour_seen_twice_has_no_deviation():
     assert brief.reasons["entropy_index"] == "39 returns are there, and it takes 50"
 
 
+def test_bars_of_a_quarter_of_an_hour_share_their_hours():
+    bars = walk(4 * 24 * 30, interval_ms=HOUR_MS // 4)
+    hourly = frame(bars).groupby("hour")["return"].mean()
+    assert of(bars).hourly_pattern == pytest.approx({str(hour): hourly[hour] for hour in range(24)}, rel=1e-9)
+
+
+def test_an_hour_whose_returns_are_all_the_same_has_no_deviation():
+    closes = 100 * np.cumprod(np.where(np.arange(300) % 24 == 299 % 24, 1.0, 1.001))
+    result = of(bars_from(closes))
+    assert result.reasons["seasonal_deviation"] == "the returns do not vary"
+
+
 def test_too_few_bars_say_nothing():
     assert of(walk(99)).state == "empty"
     assert of(walk(100)).entropy_index is not None

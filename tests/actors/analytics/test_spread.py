@@ -62,6 +62,12 @@ def test_a_book_of_a_minute_ago_is_used_and_an_older_one_is_not():
     assert {name for name in Spread.metrics() if getattr(result, name) is not None} == LIQUIDITY
 
 
+def test_a_book_of_after_the_bars_close_is_the_newest():
+    result = of(deep(time_ms=now(-30)))
+    assert result.mid_price == 40_000.0
+    assert result.envelope.parameters["book_time_ms"] == now(-30)
+
+
 def test_what_is_no_book_leaves_its_reason_and_the_bars_liquidity():
     result = of(Unknown("a side of the newest book is empty"))
     assert result.reasons["bid_ask_spread"] == "a side of the newest book is empty"
