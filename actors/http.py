@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from data_manager.actors.questions import Questions
 from data_manager.actors.stores import open_catalog
 from data_manager.http.incidents import IncidentKeeper
 from data_manager.http.listen import bind
@@ -25,8 +26,18 @@ from data_manager.storage.choice import (
 )
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import Clock
-from data_manager.system.errors import FeedError, StoreError
-from data_manager.system.messages import Command, CommandDone, Hint, IncidentNews, Message, Tree, TreeNews
+from data_manager.system.errors import StoreError
+from data_manager.system.messages import (
+    Command,
+    CommandDone,
+    Detected,
+    DetectRequested,
+    Hint,
+    IncidentNews,
+    Message,
+    Tree,
+    TreeNews,
+)
 from data_manager.system.settings import Settings
 from data_manager.system.worker import Context, Status
 
@@ -35,6 +46,7 @@ if TYPE_CHECKING:
 
 COMMAND_S = 5.0  # how long the supervisor may take to answer a command
 MAX_COMMANDS = 16  # under way at a time
+SEARCH_S = 30.0  # how long analytics may look for anomalies, one request at a time
 READERS = 4  # threads that read pages from a database server
 LAST_FLUSH_S = 1.0  # for incidents that are still to be saved at the end
 
@@ -44,11 +56,18 @@ class SupervisorLine:
 
     def __init__(self, context: Context) -> None:
         self._clock: Clock = context.clock
-        self._rng = context.rng
         self._send = context.send
         self._tree: Tree | None = None
         self._heard_at = float("-inf")
-        self._commands: dict[str, asyncio.Future[CommandDone]] = {}
+        self._commands: Questions[CommandDone] = Questions(
+            context.rng,
+            most=MAX_COMMANDS,
+            patience_s=COMMAND_S,
+            refusal=f"{MAX_COMMANDS} commands are under way already",
+        )
+        self._searches: Questions[Detected] = Questions(
+            context.rng, most=1, patience_s=SEARCH_S, refusal="anomalies are being looked for already"
+        )
 
     def tree(self) -> Tree | None:
         """The newest tree."""
@@ -60,17 +79,13 @@ class SupervisorLine:
 
     async def command(self, actor: str, action: str) -> CommandDone:
         """Send a command and await its answer; raises TimeoutError after COMMAND_S."""
-        if len(self._commands) >= MAX_COMMANDS:
-            raise FeedError(f"{MAX_COMMANDS} commands are under way already")
-        request_id = f"{self._rng.getrandbits(64):016x}"
-        answer: asyncio.Future[CommandDone] = asyncio.get_running_loop().create_future()
-        self._commands[request_id] = answer
-        try:
-            self._send(Command(request_id, actor, action))
-            async with asyncio.timeout(COMMAND_S):
-                return await answer
-        finally:
-            del self._commands[request_id]
+        return await self._commands.ask(lambda request_id: self._send(Command(request_id, actor, action)))
+
+    async def detect(self, pair: str, timeframe: str, method: str) -> Detected:
+        """Have anomalies looked for; raises TimeoutError after SEARCH_S, FeedError while that is being done."""
+        return await self._searches.ask(
+            lambda request_id: self._send(DetectRequested(request_id, pair, timeframe, method))
+        )
 
     def tell(self, hint: Hint) -> None:
         """Send a hint on its way."""
@@ -80,11 +95,12 @@ class SupervisorLine:
         """A newer tree."""
         self._tree, self._heard_at = tree, self._clock.monotonic()
 
-    def done(self, done: CommandDone) -> None:
-        """An answer; one that comes too late is dropped."""
-        waiting = self._commands.get(done.request_id)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(done)
+    def answered(self, answer: CommandDone | Detected) -> None:
+        """An answer to a command or a search."""
+        if isinstance(answer, CommandDone):
+            self._commands.answered(answer.request_id, answer)
+        else:
+            self._searches.answered(answer.request_id, answer)
 
 
 class HttpWorker:
@@ -122,8 +138,8 @@ class HttpWorker:
         match message:
             case TreeNews(tree=tree):
                 self._line.heard(tree)
-            case CommandDone():
-                self._line.done(message)
+            case CommandDone() | Detected():
+                self._line.answered(message)
             case IncidentNews():
                 self._keeper.add(message)
             case _:

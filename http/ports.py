@@ -10,7 +10,7 @@ from data_manager.http.quality import Rules
 from data_manager.http.store_thread import Access, StoreThread
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import Clock
-from data_manager.system.messages import CommandDone, Hint, Tree
+from data_manager.system.messages import CommandDone, Detected, Hint, Tree
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
 
@@ -30,6 +30,13 @@ class SystemPort(Protocol):
         """Have the supervisor restart, pause or resume an actor.
 
         Raises TimeoutError when it does not answer in time, FeedError when too many commands wait already.
+        """
+        ...
+
+    async def detect(self, pair: str, timeframe: str, method: str) -> Detected:
+        """Have the analytics actor look for anomalies in a symbol's bars, one request at a time.
+
+        Raises TimeoutError when it does not answer in time, FeedError while it is at work on another request.
         """
         ...
 

@@ -29,6 +29,9 @@ from data_manager.system.messages import (
     AuditRequested,
     Command,
     CommandDone,
+    Detected,
+    DetectRequested,
+    Found,
     IncidentNews,
     JobRequested,
     Message,
@@ -118,6 +121,28 @@ def test_what_is_asked_of_other_actors_goes_up_as_a_hint(tmp_path: Path) -> None
             started = await (await session.post("/backfill/start", json=body, headers=BEARER)).json()
             assert (await session.post("/audit/run", headers=BEARER)).status == 202
         assert supervisor.sent == [JobRequested(started["job_id"]), AuditRequested()]
+
+    asyncio.run(run())
+
+
+def test_a_search_for_anomalies_goes_up_and_what_was_found_comes_back_one_at_a_time(tmp_path: Path) -> None:
+    async def run() -> None:
+        supervisor = Supervisor(tmp_path)
+        detect = "/anomalies/detect?pair=BTCUSDT&method=mad"
+        async with supervisor.running() as session:
+            supervisor.worker.receive(TreeNews(tree(actor("analytics"))))
+            asked = asyncio.create_task(session.post(detect, headers=BEARER))
+            await eventually(lambda: supervisor.sent)
+            (request,) = supervisor.sent
+            assert isinstance(request, DetectRequested)
+            assert (request.symbol, request.timeframe, request.method) == ("BTCUSDT", "1h", "mad")
+            assert (await session.post(detect, headers=BEARER)).status == 503
+            supervisor.worker.receive(Detected("another", problem="not for us"))
+            found = Found(0, "mad", "high", "statistical_outlier", 7.0, 6.0, 42000.0)
+            supervisor.worker.receive(Detected(request.request_id, (found,)))
+            answer = await asked
+            assert (answer.status, (await answer.json())["anomalies_detected"]) == (200, 1)
+        assert len(supervisor.sent) == 1
 
     asyncio.run(run())
 

@@ -23,7 +23,7 @@ from data_manager.storage.protocols import Event, Health, Write
 from data_manager.storage.records import Candle, Depth, Funding, Record, Symbol, Trade
 from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.errors import FeedError
-from data_manager.system.messages import ActorView, CommandDone, Hint, Tree
+from data_manager.system.messages import ActorView, CommandDone, Detected, Hint, Tree
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
 
@@ -56,6 +56,8 @@ class HandSetSystem:
         self.commands: list[tuple[str, str]] = []
         self.hints: list[Hint] = []
         self.answer: CommandDone | Exception = CommandDone("1", "", "stopping")
+        self.searches: list[tuple[str, str, str]] = []
+        self.detected: Detected | Exception = Detected("1")
 
     def tree(self) -> Tree | None:
         return self.latest
@@ -68,6 +70,12 @@ class HandSetSystem:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    async def detect(self, pair: str, timeframe: str, method: str) -> Detected:
+        self.searches.append((pair, timeframe, method))
+        if isinstance(self.detected, Exception):
+            raise self.detected
+        return self.detected
 
     def tell(self, hint: Hint) -> None:
         self.hints.append(hint)
