@@ -101,8 +101,16 @@ def trust(computed: Computed) -> Value:
 
 
 def overview_of(computed: Computed | None) -> dict[str, Value]:
-    """What the market overview knows, by symbol."""
-    return (computed.fields["overview"] if computed else None) or {}
+    """What the market overview knows, by symbol; without the symbols of which it knows nothing."""
+    stored: dict[str, Value] = (computed.fields["overview"] if computed else None) or {}
+    shown = {symbol: {part: _named(part, known) for part, known in parts.items()} for symbol, parts in stored.items()}
+    return {symbol: parts for symbol, parts in shown.items() if parts != NOTHING_KNOWN}
+
+
+def _named(part: str, known: Value) -> Value:
+    """One part of it, its words `unknown` where they are null."""
+    nothing: Value = NOTHING_KNOWN[part]
+    return {name: nothing[name] if known.get(name) is None else known[name] for name in nothing}
 
 
 def ranked(overview: dict[str, Value], by: str, *, descending: bool) -> dict[str, Value]:

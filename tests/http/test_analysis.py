@@ -363,6 +363,26 @@ def test_in_the_overview_unknown_is_never_a_number(tmp_path: Path) -> None:
     with_api(tmp_path, check)
 
 
+def test_a_pair_of_which_the_overview_knows_nothing_is_not_available(tmp_path: Path) -> None:
+    some = {
+        "volatility": {"annualized": None},
+        "volume": {"spike_ratio": None},
+        "trend": {"direction": None, "roc": 1.5},
+        "regime": {"classification": None, "confidence": None},
+    }
+    none = {**some, "trend": {"direction": None, "roc": None}}
+    store_documents(tmp_path, document("market_overview", fields={"overview": {"BTCUSDT": some, "ETHUSDT": none}}))
+
+    async def check(api: Api) -> None:
+        found = (await api.get("/analysis/market-overview")).body
+        assert (found["pairs_requested"], found["pairs_available"]) == (2, 1)
+        btc, eth = found["overview"]["BTCUSDT"], found["overview"]["ETHUSDT"]
+        assert (btc["trend"], btc["regime"]["classification"]) == ({"direction": "unknown", "roc": "1.5"}, "unknown")
+        assert (eth["trend"], eth["volume"]) == ({"direction": "unknown", "roc": None}, {"spike_ratio": None})
+
+    with_api(tmp_path, check)
+
+
 def test_the_overview_is_paged_and_sorted_with_the_unknown_last(tmp_path: Path) -> None:
     store_documents(tmp_path, document("market_overview"))
 

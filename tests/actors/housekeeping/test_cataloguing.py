@@ -9,10 +9,10 @@ import pytest
 from data_manager.actors.housekeeping.cataloguing import COMPLETE_S, Cataloguer
 from data_manager.storage.lineage import HOUR_MS, SETTLE_MS
 from data_manager.storage.protocols import Write
-from data_manager.storage.records import Symbol
+from data_manager.storage.records import ALL_SYMBOLS, Symbol
 from data_manager.system.errors import StoreCorrupt, StoreUnavailable
 from tests.actors.housekeeping.stores import NOW, Stores, captured, with_stores
-from tests.storage.examples import BTC, depth, derived, trade
+from tests.storage.examples import BTC, depth, derived, document, trade
 
 ETH = Symbol("ETHUSDT")
 END = NOW // HOUR_MS * HOUR_MS  # of the newest hour
@@ -144,5 +144,22 @@ def test_a_restart_changes_nothing(tmp_path: Path) -> None:
         before = stores.catalog.lineage("candles_BTCUSDT_1m")
         await cataloguer(stores).trace()
         assert stores.catalog.lineage("candles_BTCUSDT_1m") == before
+
+    with_stores(tmp_path, check)
+
+
+def test_computed_documents_are_registered_and_traced_those_of_the_whole_market_too(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        stores.clock.ms = END + SETTLE_MS
+        at = {"time_ms": END - HOUR_MS, "stored_ms": NOW - 4}
+        stores.tests.write(BTC, Write(side=[document(category="trend", **at)]))
+        stores.tests.write(ALL_SYMBOLS, Write(side=[document(category="correlation_matrix", **at)]))
+        keeping = cataloguer(stores)
+        await keeping.register()
+        await keeping.trace()
+        names = ("analytics_BTCUSDT_trend", "analytics_correlation_matrix")
+        assert {name: updated for name, (_, updated) in registered(stores).items()} == dict.fromkeys(names, NOW - 4)
+        made = {name: [record.source_dataset_id for record in stores.catalog.lineage(name)] for name in names}
+        assert made == {names[0]: ["candles_BTCUSDT_1h"], names[1]: [None]}
 
     with_stores(tmp_path, check)
