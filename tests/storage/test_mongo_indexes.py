@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pymongo
@@ -10,8 +11,9 @@ import pytest
 from pymongo.database import Database
 
 from data_manager.storage.mongo.indexes import RANGE_NAME, TTL_NAME, Index, compare, indexes_of
-from data_manager.storage.protocols import Query
+from data_manager.storage.protocols import Query, Write
 from data_manager.storage.records import (
+    ALL_SYMBOLS,
     MARKET_RECORDS,
     TIMEFRAMES,
     Analytics,
@@ -25,7 +27,7 @@ from data_manager.storage.records import (
 )
 from data_manager.storage.retention import DAY_MS, Retention
 from tests.storage.backends import MongoBackend
-from tests.storage.examples import BTC, ONE_OF_EACH, T0, candle, received, trade
+from tests.storage.examples import BTC, ONE_OF_EACH, T0, candle, document, received, trade
 
 DAYS = {(Trade, None): 7, (Quarantined, None): 3, (Candle, "1m"): 7, (Candle, "1h"): 90}
 
@@ -69,6 +71,24 @@ def test_the_first_write_makes_them(mongo: MongoBackend, database: Database[dict
     assert there(database, "trades_BTCUSDT")[TTL_NAME]["expireAfterSeconds"] == 7 * 86_400
     assert there(database, "candles_BTCUSDT_1h")[TTL_NAME]["expireAfterSeconds"] == 90 * 86_400
     assert set(there(database, "candles_BTCUSDT_1m")) == {"_id_", RANGE_NAME, TTL_NAME}
+    assert store.findings() == []
+
+
+def test_documents_lie_in_the_originals_collections_by_category_and_expire(
+    mongo: MongoBackend, database: Database[dict[str, Any]]
+) -> None:
+    store = mongo.open(retention=Retention({(Analytics, None): 90}))
+    database["analytics_BTCUSDT_trend"].insert_one({"symbol": "BTCUSDT", "timeframe": "1h", "sma": 1.5})  # an older one
+    trend = document(category="trend")
+    store.write(BTC, Write(side=[trend]))
+    store.write(ALL_SYMBOLS, Write(side=[document(category="correlation_matrix")]))
+    for name in ("analytics_BTCUSDT_trend", "analytics_correlation_matrix"):
+        assert there(database, name)[TTL_NAME]["expireAfterSeconds"] == 90 * 86_400
+    found = database["analytics_BTCUSDT_trend"].find_one({"_id": f"BTCUSDT_1h_{T0}"}) or {}
+    assert {type(found[name]) for name in ("timestamp", "computed_at", "stored_at")} == {datetime}
+    assert type(found["metadata"]["computed_at"]) is datetime
+    newest = Query(equal=(("category", "trend"), ("timeframe", "1h")), limit=10, descending=True)
+    assert store.rows(BTC, Analytics, newest) == [trend]  # what has no time is of no use
     assert store.findings() == []
 
 
