@@ -43,6 +43,7 @@ from data_manager.http.errors import invalid_value, store_errors
 from data_manager.http.paging import numbered
 from data_manager.http.params import parse
 from data_manager.http.ports import Services
+from data_manager.storage.computed import METRICS
 from data_manager.storage.protocols import MarketStore, Query
 from data_manager.storage.records import ALL_SYMBOLS, Analytics, Series, Symbol
 from data_manager.system.clock import now_ms
@@ -128,15 +129,15 @@ class AnalysisRoutes:
         with store_errors("market store"):
             found, singles = await self._market.call(look)
         shown = next(iter(fitting(found, asked.window, CORRELATION_WINDOW)), None)
-        fields = value(shown) if shown else {}
+        fields = value(shown) if shown else dict.fromkeys(metric.name for metric in METRICS["correlation_matrix"])
         body = {
             "pairs": pairs,
             "period": asked.period,
             "metric": "correlation",
             "method": "pearson",
             "window": shown.window if shown else asked.window,
-            "correlation_matrix": fields.pop("matrix", None) or {},
-            **fields,
+            "correlation_matrix": fields["matrix"] or {},
+            **{name: each for name, each in fields.items() if name != "matrix"},
             "by_pair": {pair: entry(each) for pair, each in singles.items()},
             "metadata": self._metadata(shown, "correlation", "analytics_correlation_matrix"),
         }
@@ -220,18 +221,18 @@ class AnalysisRoutes:
         }
         return answer(request, body)
 
-    def _metadata(self, newest: Computed | None, metric: str, collection: str) -> Value:
+    def _metadata(self, shown: Computed | None, metric: str, collection: str) -> Value:
         """Of the newest document that is shown."""
         about: Value = {
-            "data_completeness": None if newest is None else newest.metadata.get("completeness"),
-            "last_updated": None if newest is None else stamp(newest.row.computed_ms),
-            "timestamp": None if newest is None else stamp(newest.row.time_ms),
+            "data_completeness": None if shown is None else shown.metadata.get("completeness"),
+            "last_updated": None if shown is None else stamp(shown.row.computed_ms),
+            "timestamp": None if shown is None else stamp(shown.row.time_ms),
             "source": self._services.market_source,
             "collection": collection,
         }
-        if newest is None:
+        if shown is None:
             return {**about, "message": f"No {metric} data available"}
-        return {**about, "state": newest.row.state, **trust(newest)}
+        return {**about, "state": shown.row.state, **trust(shown)}
 
 
 def newest(store: MarketStore, series: Series, timeframe: str, limit: int) -> list[Computed]:

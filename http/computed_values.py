@@ -70,8 +70,10 @@ def annualized(computed: Computed, method: str) -> str | None:
     if method == "rolling_stddev":
         known: str | None = computed.fields["annualized_volatility"]
         return known
-    per_bar, factor = computed.fields[method], computed.metadata["parameters"]["annualization_factor"]
-    return None if per_bar is None else repr(float(per_bar) * factor)
+    per_bar = computed.fields[method]
+    if per_bar is None:
+        return None
+    return repr(float(per_bar) * computed.metadata["parameters"]["annualization_factor"])
 
 
 def entry(computed: Computed) -> Value:

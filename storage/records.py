@@ -1,7 +1,7 @@
 """The stored types: frozen records, one per kind of row, with their keys.
 
 Prices and quantities are the exchange's own decimal text; times are integer milliseconds UTC. Fields stand in
-the order of the store's columns. Three fields say where a row came from:
+the order of the store's columns. Three fields say where a row came from, a computed document has the last of them alone:
 
 - `feed_seq`: the position of the event that made the row (system/frames.py), 0 for derived and repaired rows;
 - `market_seq`: the MARKET sequence of the batch that wrote it, 0 likewise (and always in core mode);

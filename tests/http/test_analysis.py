@@ -318,6 +318,7 @@ def test_a_matrix_that_is_not_there_is_an_empty_object(tmp_path: Path) -> None:
         for period, message in (("1h", "No correlation data available"), ("1d", None)):
             found = (await api.get("/analysis/correlation", pairs="BTCUSDT", period=period)).body
             assert (found["correlation_matrix"], found["by_pair"]) == ({}, {})
+            assert (found["spearman"], found["average_correlation"], found["advancing"]) == (None, None, None)
             assert found["metadata"].get("message") == message
             assert found["metadata"]["collection"] == "analytics_correlation_matrix"
 
