@@ -1,7 +1,7 @@
 """The stored types: frozen records, one per kind of row, with their keys.
 
 Prices and quantities are the exchange's own decimal text; times are integer milliseconds UTC. Fields stand in
-the order of the store's columns. Three fields say where a row came from, a computed document has the last of them alone:
+the order of the store's columns. Three say where a row came from; a computed document has the last of them alone:
 
 - `feed_seq`: the position of the event that made the row (system/frames.py), 0 for derived and repaired rows;
 - `market_seq`: the MARKET sequence of the batch that wrote it, 0 likewise (and always in core mode);
@@ -29,6 +29,9 @@ TIMEFRAMES: dict[str, int] = {  # name -> length in ms, shortest first; each is 
     "1d": 1440 * MINUTE_MS,
 }
 
+CATEGORIES = ("volatility", "volume", "spread", "trend", "deviation", "seasonality", "correlation", "regime")
+MARKET_WIDE = ("correlation_matrix", "market_overview")  # categories of documents that speak of all symbols
+
 
 class Source(StrEnum):
     """Where a candle came from, weakest first: a stronger source replaces a weaker one."""
@@ -41,10 +44,6 @@ class Source(StrEnum):
     def rank(self) -> int:
         """0 for trades, 1 for kline events, 2 for the exchange's REST rows."""
         return list(Source).index(self)
-
-
-CATEGORIES = ("volatility", "volume", "spread", "trend", "deviation", "seasonality", "correlation", "regime")
-MARKET_WIDE = ("correlation_matrix", "market_overview")  # categories of documents that speak of all symbols
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
