@@ -122,6 +122,12 @@ class FundingParams(RangeParams):
     settled: Literal["true", "false", "any"] = "true"
 
 
+class TickerParams(RangeParams):
+    """`/data/tickers`; of both kinds unless asked otherwise."""
+
+    kind: Literal["24hrTicker", "24hrMiniTicker", "any"] = "any"
+
+
 class DatasetParams(Params):
     """`/catalog/datasets`; `search` is looked for in id, name and description."""
 
