@@ -7,7 +7,20 @@ import logging
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from data_manager.http import analysis, anomalies, audit, backfill, catalog, control, data, gaps, health, metrics
+from data_manager.http import (
+    analysis,
+    anomalies,
+    audit,
+    backfill,
+    catalog,
+    control,
+    data,
+    gaps,
+    health,
+    ledger,
+    metrics,
+    quarantine,
+)
 from data_manager.http.middleware import boundary
 from data_manager.http.ports import Services
 
@@ -31,7 +44,7 @@ protocol_log.addFilter(OurFaultsOnly())
 def build_app(services: Services) -> web.Application:
     """The API on API_PORT."""
     app = web.Application(middlewares=[boundary(services)], client_max_size=BODY_MAX)
-    for family in (health, data, analysis, anomalies, catalog, gaps, backfill, audit, control):
+    for family in (health, data, analysis, anomalies, catalog, gaps, ledger, quarantine, backfill, audit, control):
         app.add_routes(family.routes(services))
     app.add_routes(metrics.routes(services.system))
     return app

@@ -199,6 +199,20 @@ class ConflictParams(Params):
     limit: Limit = 100
 
 
+class LedgerParams(Params):
+    """`/ledger`; without `pair`, of all symbols and of what has none."""
+
+    pair: Pair | None = None
+
+
+class QuarantineParams(Params):
+    """`/quarantine`; without `pair`, of all symbols and of what has none."""
+
+    pair: Pair | None = None
+    reason: Filter | None = None
+    limit: Limit = 100
+
+
 class IncidentParams(Params):
     """`/system/incidents`."""
 
