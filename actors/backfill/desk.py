@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from uuid import uuid5
@@ -33,6 +34,7 @@ from data_manager.system.logs import log
 from data_manager.system.messages import Message, RangeRepaired
 from data_manager.system.metrics import Metrics
 
+TRACE_CHARACTERS = 2_000  # of a crash in the log
 MAX_LIVE = 1_000  # jobs that are looked at, the oldest
 MAX_GAPS = 1_000  # of one dataset that may be under repair
 
@@ -88,6 +90,11 @@ class Desk:
     async def _bring_to_its_end(self, job: Job) -> None:
         try:
             await self._work_on(job)
+        except Exception as error:  # noqa: BLE001  the job boundary: a crash would come again with every restart
+            trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
+            log("job_crashed", logging.ERROR, job=job.job_id, trace=trace)
+            stored = await self._stores.catalog(lambda catalog: catalog.job(job.job_id))
+            await self._fail(stored or job, f"A fault of this service's own ({type(error).__name__}: {error}).")
         finally:
             del self._in_hand[job.job_id]
             self._wake.set()  # its place is free

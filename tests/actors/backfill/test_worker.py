@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -281,6 +283,19 @@ def test_an_exchange_that_stays_away_ends_the_job_and_opens_its_gap_again(tmp_pa
         assert work.worker.status() == Status("running")  # it began, and is no reason for a service not to be ready
         assert work.worker.status() == Status("waiting", "exchange")
         assert work.clock.now_ms() > NOW + 3 * MINUTE
+
+    working(tmp_path, scenario)
+
+
+def test_a_job_that_meets_a_fault_of_our_own_fails_alone(tmp_path: Path) -> None:
+    async def scenario(work: Work) -> None:
+        await work.completed(work.request(job("first")))
+        with contextlib.closing(sqlite3.connect(tmp_path / "market" / f"{BTC}.sqlite3")) as file, file:
+            file.execute("UPDATE candles SET high = 'no number' WHERE timeframe = '1m'")
+        broken = await work.ended(work.request(job("broken")))
+        assert broken.status == "failed"
+        assert "A fault of this service's own (InvalidOperation: " in (broken.error_message or "")
+        await work.completed(work.request(job("other", data_type="funding", start_ms=NOW - 3 * DAY)))
 
     working(tmp_path, scenario)
 
