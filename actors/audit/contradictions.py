@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from data_manager.storage.records import (
     TIMEFRAMES,
@@ -18,7 +18,14 @@ from data_manager.storage.records import (
 
 
 def contradicts(row: Record) -> bool:
-    """Whether the row's own numbers contradict each other, or its time is none that its series has."""
+    """Whether the row's own numbers contradict each other or are none, or its time is none that its series has."""
+    try:
+        return _contradicts(row)
+    except InvalidOperation:  # somebody else has written text that is no number
+        return True
+
+
+def _contradicts(row: Record) -> bool:
     match row:
         case Candle():
             return _candle(row)

@@ -49,6 +49,7 @@ def test_what_can_be_true_does_not_contradict_itself(row: Record) -> None:
         {"taker_buy_quote_volume": "151"},
         {"open_time": T0 + 1},
         {"timeframe": "1h"},  # T0 is no whole hour
+        {"high": "no number"},
     ],
 )
 def test_a_bar_whose_numbers_cannot_all_be_true_does(fields: dict[str, Any]) -> None:
