@@ -70,6 +70,17 @@ class Backfill(AsyncActor):
         return BackfillWorker(context)
 
 
+class Analytics(AsyncActor):
+    """What can be computed of all that is stored."""
+
+    def make_worker(self, context: Context) -> Worker:
+        """See AsyncActor."""
+        import data_manager.storage.catalog  # noqa: F401  as in Audit
+        from data_manager.actors.analytics.worker import AnalyticsWorker
+
+        return AnalyticsWorker(context)
+
+
 class Feed(AsyncActor):
     """The exchange's live streams."""
 

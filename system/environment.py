@@ -22,7 +22,6 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "ENABLE_DUPLICATE_REMOVAL DUPLICATE_RESOLUTION_STRATEGY INITIAL_STARTUP_DELAY",
     ),
     ("no other market than futures is ever asked: its rows are not what is missing", "BINANCE_API_BASE_URL"),
-    ("not yet used: this version computes no analytics", "ENABLE_ANALYTICS ANALYTICS_INTERVAL"),
     (
         "not yet used: this version runs as one replica",
         "ENABLE_LEADER_ELECTION LEADER_ELECTION_HEARTBEAT_INTERVAL LEADER_ELECTION_TIMEOUT",

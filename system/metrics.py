@@ -85,6 +85,9 @@ FAMILIES: dict[str, Family] = {
     "data_manager_gaps_open": Family(
         "gauge", "Gaps of a dataset that have not ended.", ("symbol", "data_type", "timeframe")
     ),
+    "data_manager_analytics_documents": Family("gauge", "Documents that the last cycle wrote.", ("state",)),
+    "data_manager_analytics_cycle_seconds": Family("gauge", "How long it took to write them."),
+    "data_manager_anomalies_total": Family("counter", "Anomalies found, each once.", ("method", "severity")),
     "data_manager_feed_messages_total": Family(
         "counter", "Events that came from the exchange's streams, by their class.", ("class",)
     ),

@@ -276,6 +276,10 @@ class Settings(BaseModel):
     # weight a minute, of the 2,400 that the exchange allows an address; one request can weigh 20
     binance_rate_limit: Annotated[int, Field(ge=20, le=2400)] = 1200
 
+    # analytics
+    enable_analytics: bool = True
+    analytics_interval: Seconds = 900
+
     # the feed
     feed_enabled: bool = False  # publish the exchange's own live streams on nats_consumer_subject
     binance_ws_url: WebSocketUrl = "wss://fstream.binance.com"

@@ -6,7 +6,7 @@ from data_manager.system.settings import Settings
 from data_manager.system.strategy import ChildSpec
 
 HTTP, INGEST, ROUTER, AUDITOR, BACKFILL = "http", "ingest/", "router", "auditor", "backfill"
-FEED, EXCHANGE = "feed", "exchange"
+ANALYTICS, FEED, EXCHANGE = "analytics", "feed", "exchange"
 
 
 def specs_of(settings: Settings) -> tuple[ChildSpec, ...]:
@@ -30,6 +30,10 @@ def specs_of(settings: Settings) -> tuple[ChildSpec, ...]:
     specs = (*specs, ChildSpec(name=AUDITOR, actor="data_manager.actors.hosts.Audit", stage=3))
     if settings.enable_backfiller:
         specs = (*specs, ChildSpec(name=BACKFILL, actor="data_manager.actors.hosts.Backfill", stage=4))
+    if settings.enable_analytics:
+        # not essential: all that it computes can be computed later, and whatever it dies of, events are stored
+        analytics = ChildSpec(name=ANALYTICS, actor="data_manager.actors.hosts.Analytics", stage=5, essential=False)
+        specs = (*specs, analytics)
     if settings.feed_enabled:
         # not essential: without it history is still served. It needs nobody: what it publishes before waits in FEED
         specs = (*specs, ChildSpec(name=FEED, actor="data_manager.actors.hosts.Feed", stage=9, essential=False))

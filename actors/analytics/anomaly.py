@@ -13,6 +13,7 @@ from data_manager.storage.protocols import AuditLog
 from data_manager.storage.records import Series
 
 Severity = Literal["medium", "high", "critical"]
+ANOMALY = "anomaly"  # the audit type of their rows
 SEVERITIES: tuple[Severity, ...] = ("medium", "high", "critical")
 
 _NAMESPACE = uuid.UUID("8c3f0f5e-7a51-4a52-9c77-6a1f4f0f7d21")  # of ids made here
@@ -65,8 +66,13 @@ def confirmed(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
 
 def worst(anomalies: Iterable[Anomaly], most: int) -> tuple[tuple[Anomaly, ...], int]:
     """At most so many, the gravest and among equals the newest first; and how many were left out."""
-    ranked = sorted(anomalies, key=lambda each: (-SEVERITIES.index(each.severity), -each.open_time, each.method))
+    ranked = sorted(anomalies, key=gravity)
     return tuple(ranked[:most]), max(0, len(ranked) - most)
+
+
+def gravity(anomaly: Anomaly) -> tuple[int, int, str]:
+    """What anomalies are told in the order of: the gravest first, and among equals the newest."""
+    return -SEVERITIES.index(anomaly.severity), -anomaly.open_time, anomaly.method
 
 
 def audit_log(series: Series, anomaly: Anomaly, now_ms: int) -> AuditLog:
@@ -77,7 +83,7 @@ def audit_log(series: Series, anomaly: Anomaly, now_ms: int) -> AuditLog:
         audit_id=str(uuid.uuid5(_NAMESPACE, name)),
         dataset_id=series.dataset_id,
         symbol=series.symbol,
-        audit_type="anomaly",
+        audit_type=ANOMALY,
         severity=anomaly.severity,
         details=f"{title} {stamp(anomaly.open_time)}: price={anomaly.price:.2f}, method={anomaly.method}",
         at_ms=now_ms,

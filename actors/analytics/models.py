@@ -10,7 +10,9 @@ nowhere else.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +20,17 @@ import numpy as np
 from data_manager.actors.analytics.bars import Floats
 
 SEED = 42  # the original's
+
+
+def load() -> None:
+    """Import all that the models are made of, for whoever wants to choose when that is done.
+
+    pyod has numba compile a few loops over some thousand values at their first call, which takes 6 s of CPU and
+    100 MiB, and the interpreter with it: as they are written they take milliseconds.
+    """
+    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+    for module in ("sklearn.ensemble", "pyod.models.ecod", "pyod.models.copod", "pyod.models.hbos"):
+        import_module(module)
 
 
 class Scores(NamedTuple):

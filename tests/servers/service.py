@@ -73,6 +73,7 @@ class RunningService:
             "METRICS_PORT": "0",
             "API_TOKEN": TOKEN,
             "ENABLE_BACKFILLER": "false",  # no test asks the real exchange anything; those of backfill turn it on
+            "ENABLE_ANALYTICS": "false",  # nor waits for numbers: those of analytics turn it on
             "TEST_ACTORS": json.dumps(actors or {}),
             **{name.upper(): value for name, value in settings.items()},
         }
