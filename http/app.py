@@ -15,11 +15,13 @@ from data_manager.http import (
     catalog,
     control,
     data,
+    events,
     gaps,
     health,
     ledger,
     metrics,
     quarantine,
+    ui,
 )
 from data_manager.http.middleware import boundary
 from data_manager.http.ports import Services
@@ -47,6 +49,8 @@ def build_app(services: Services) -> web.Application:
     for family in (health, data, analysis, anomalies, catalog, gaps, ledger, quarantine, backfill, audit, control):
         app.add_routes(family.routes(services))
     app.add_routes(metrics.routes(services.system))
+    app.add_routes(ui.routes())
+    events.add_to(app, services)
     return app
 
 

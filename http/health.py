@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from aiohttp import web
 
 from data_manager import __version__
-from data_manager.http import condition, quality
+from data_manager.http import condition, quality, ui
 from data_manager.http.answers import answer, stamp
 from data_manager.http.checks import StoreCheck
 from data_manager.http.datasets import Dataset, Datasets
@@ -56,8 +56,11 @@ class HealthRoutes:
         self._measured = Measured(services.catalog, services.clock)
 
     async def root(self, request: web.Request) -> web.Response:
-        """Who answers."""
-        return answer(request, {"service": "petrosa-data-manager", "version": __version__, "status": "operational"})
+        """Who answers; to a browser, the dashboard."""
+        if ui.is_for_a_person(request):
+            return await ui.page(request)
+        body = {"service": "petrosa-data-manager", "version": __version__, "status": "operational"}
+        return answer(request, body, headers={"Vary": "Accept"})
 
     async def liveness(self, request: web.Request) -> web.Response:
         """503 when the supervisor has been silent for 15 s: only a new process helps then."""

@@ -76,7 +76,8 @@ def count(services: Services, request: web.Request, response: web.StreamResponse
     method = request.method if request.method in METHODS else "other"
     metrics = services.metrics
     metrics.inc("data_manager_requests_total", method=method, endpoint=endpoint, status_code=str(response.status))
-    metrics.observe("data_manager_request_duration_seconds", seconds, method=method, endpoint=endpoint)
+    if response.content_type != "text/event-stream":  # whose length says nothing of how quickly we answer
+        metrics.observe("data_manager_request_duration_seconds", seconds, method=method, endpoint=endpoint)
     size = request.content_length or 0
     metrics.inc("data_manager_request_size_bytes", size, method=method, endpoint=endpoint)
     size = response.content_length or 0

@@ -1,0 +1,133 @@
+// What analytics makes of the chosen symbol, what stood out, and what could not be used.
+
+import { get } from "./api.js";
+import { $, badge, el, say } from "./dom.js";
+import { DASH, count, figure, moment, percent, plural } from "./format.js";
+import { WindowedTable, cell, head } from "./table.js";
+
+const REFRESH_MS = 15_000;
+const ANOMALIES_LIMIT = 200;
+
+const LEVEL_TONES = { low: "quiet", medium: "info", high: "warn", bullish: "good", bearish: "bad", neutral: "quiet" };
+const SEVERITY_TONES = { critical: "bad", high: "bad", medium: "warn", low: "quiet", info: "quiet" };
+
+const words = (text) => String(text).replaceAll("_", " ");
+
+const last = (found) => (found?.data ?? []).reduce((newest, row) => (!newest || row.timestamp > newest.timestamp ? row : newest), null);
+
+function regimeBadges(regime) {
+  if (!regime?.regime) return [badge("regime not known yet", "quiet")];
+  const parts = [["volatility", regime.volatility_level], ["volume", regime.volume_level], ["trend", regime.trend_direction]];
+  return [
+    badge(words(regime.regime), "info"),
+    ...parts.filter(([, level]) => level).map(([name, level]) => badge(`${name} ${level}`, LEVEL_TONES[level] ?? "quiet")),
+  ];
+}
+
+function metric(name, value) {
+  return el("div", {}, el("dt", {}, name), el("dd", {}, value));
+}
+
+/** What one route has; null while it has nothing or does not answer. */
+const known = (path, parameters) => get(path, parameters).catch(() => null);
+
+async function analytics(choice) {
+  const { symbol, period } = choice;
+  const asked = { pair: symbol, period };
+  const [regime, volatility, volume, trend, deviation, spread] = await Promise.all([
+    known("/analysis/regime", asked), known("/analysis/volatility", asked), known("/analysis/volume", asked),
+    known("/analysis/trend", asked), known("/analysis/deviation", asked), known("/analysis/spread", { pair: symbol }),
+  ]);
+  if (symbol !== choice.symbol || period !== choice.period) return;
+  say($("analytics-of"), `${symbol}, ${period}`);
+  const [v, w, t, d, s] = [last(volatility), last(volume), last(trend), deviation?.data, spread?.data];
+  if (![regime?.data, v, w, t, d, s].some(Boolean)) {
+    $("analytics").replaceChildren(el("p", { className: "empty" }, `No analytics of ${symbol} at ${period} yet: they need a history of bars.`));
+    return;
+  }
+  $("analytics").replaceChildren(
+    el("div", { className: "regime" }, ...regimeBadges(regime?.data)),
+    el(
+      "dl", { className: "metrics" },
+      metric("Volatility a year", v?.annualized == null ? DASH : percent(100 * v.annualized)),
+      metric("Volume to its median", w?.volume_spike_ratio == null ? DASH : `${figure(w.volume_spike_ratio, 3)} x`),
+      metric("Rate of change", t?.rate_of_change == null ? DASH : percent(t.rate_of_change, 2)),
+      metric("Crossover", t?.crossover_signal == null ? DASH : words(t.crossover_signal)),
+      metric("z-score", figure(d?.z_score, 3)),
+      metric("Spread", s?.spread_percentage == null ? DASH : percent(s.spread_percentage, 4)),
+    ),
+  );
+}
+
+function anomalyRow() {
+  const when = el("span");
+  const severity = cell();
+  const dataset = cell("wide-only");
+  const details = cell();
+  const cells = [head(when), severity, dataset, details];
+  return {
+    cells,
+    update(row) {
+      say(when, moment(row.timestamp));
+      severity.replaceChildren(badge(row.severity, SEVERITY_TONES[row.severity] ?? "quiet"));
+      say(dataset, row.dataset_id);
+      say(details, explained(row.details));
+      details.title = row.details;
+    },
+  };
+}
+
+/** The sentence of an audit log's details, which may be JSON. */
+function explained(details) {
+  try {
+    const given = JSON.parse(details);
+    return given.reason ?? given.message ?? given.detail ?? details;
+  } catch {
+    return details;
+  }
+}
+
+async function anomalies(choice, table) {
+  const { symbol } = choice;
+  const [summary, found] = await Promise.all([known("/anomalies/summary"), known("/anomalies", { pair: symbol, limit: ANOMALIES_LIMIT, dialect: "head" })]);
+  if (symbol !== choice.symbol) return;
+  const total = summary ? `${count(summary.total_anomalies)} in all` : "";
+  say($("anomalies-count"), [found ? `${count(found.total_count)} of ${symbol}` : "", total].filter(Boolean).join(", "));
+  table.show(found?.data ?? [], (row) => row.audit_id, found ? `Nothing out of the ordinary is known of ${symbol}.` : "The catalog does not answer now.");
+}
+
+export function quarantine(live) {
+  live.on(["rates"], () => {
+    const bad = [...live.rates.values()].filter((row) => row.quarantined > 0).sort((a, b) => b.quarantined - a.quarantined);
+    const total = bad.reduce((sum, row) => sum + row.quarantined, 0);
+    say($("quarantine-count"), total ? plural(total, "event") : "");
+    const is = bad.map((row) => row.symbol + row.quarantined).join() || "none";
+    const host = $("quarantine");
+    if (host.dataset.is === is) return;
+    host.dataset.is = is;
+    if (!total) return host.replaceChildren(el("p", { className: "empty" }, "Nothing since the start: every event could be used."));
+    host.replaceChildren(
+      el(
+        "table", {}, el("caption", { className: "visually-hidden" }, "Events that could not be used, by symbol"),
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Symbol"), el("th", { scope: "col", className: "number" }, "Quarantined"), el("th", { scope: "col", className: "number" }, "Part of all"))),
+        el("tbody", {}, ...bad.slice(0, 20).map((row) => el("tr", {}, head(row.symbol), cell("number", count(row.quarantined)), cell("number", percent((100 * row.quarantined) / row.events, 3))))),
+      ),
+    );
+  });
+}
+
+export function insights(choice) {
+  const table = new WindowedTable($("anomalies"), {
+    caption: "Anomalies of the chosen symbol, the newest first",
+    columns: [{ title: "Found" }, { title: "Severity" }, { title: "Dataset", className: "wide-only" }, { title: "What" }],
+    makeRow: anomalyRow,
+    empty: "Nothing out of the ordinary is known.",
+  });
+  const refresh = () => {
+    if (!choice.symbol || document.hidden) return;
+    analytics(choice);
+    anomalies(choice, table);
+  };
+  choice.on(refresh);
+  setInterval(refresh, REFRESH_MS);
+}
