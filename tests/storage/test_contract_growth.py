@@ -146,7 +146,7 @@ def test_data_takes_more_space_when_it_grows_and_less_when_it_expires(backend: B
     store.write(BTC, received(*map(trade, range(800))))
     full = reader.data_bytes()
     assert full > empty + 800 * 50
-    while store.expire(Series(BTC, Trade), T0 + 1):
+    while store.expire(Series(BTC, Trade), T0 + 1, limit=100):  # more at once may outlast a busy server's time-out
         pass
     assert reader.data_bytes() < full - 800 * 50
 
