@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from data_manager.actors.ingest.depth import GRACE_MS
 from data_manager.actors.ingest.ingestion import Ingestion, Report
+from data_manager.actors.ingest.progress import noting
 from data_manager.storage.ledger import OUTCOMES
 from data_manager.storage.protocols import MarketStore
 from data_manager.storage.records import Symbol
@@ -42,7 +43,7 @@ class IngestWorker:
         self._settings, self._clock, self._metrics = context.settings, context.clock, context.metrics
         self._symbol = Symbol(context.symbol)
         self._store = store
-        self._ingestion = Ingestion(self._symbol, context.settings, store, context.clock)
+        self._ingestion = Ingestion(self._symbol, context.settings, noting(store, self._note_progress), context.clock)
         self._connection = Connection(context.settings, context.name, context.clock, context.rng)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._source: Source | None = None
@@ -192,6 +193,10 @@ class IngestWorker:
                 self._busy = None
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+
+    def _note_progress(self) -> None:
+        if self._busy is not None:
+            self._busy = self._clock.monotonic()
 
     async def _await_store(self, stop: asyncio.Event) -> bool:
         """Wait until the store can be written; False when `stop` came first."""
