@@ -14,11 +14,12 @@ from aiohttp import web
 
 from data_manager.http.answers import Json, answer, both_dialects, from_us, stamp, stamp_datetime
 from data_manager.http.errors import store_errors
-from data_manager.http.paging import Page, Span, links, page_of, pagination, query_for, span, time_of
+from data_manager.http.paging import Page, Span, links, page_of, pagination, query_for, span
 from data_manager.http.params import RangeParams
 from data_manager.http.ports import Services
 from data_manager.storage.protocols import MarketStore, Query
 from data_manager.storage.records import Record, Symbol
+from data_manager.storage.walking import time_of
 
 R = TypeVar("R", bound=Record)
 Equal = tuple[tuple[str, str | int | bool], ...]

@@ -19,6 +19,7 @@ from data_manager.http.errors import invalid_value
 from data_manager.http.params import EPOCH, OFFSET_MAX, RangeParams
 from data_manager.storage.protocols import COUNT_CAP, Query
 from data_manager.storage.records import Record
+from data_manager.storage.walking import time_of
 
 R = TypeVar("R", bound=Record)
 Fields = dict[str, str]
@@ -190,10 +191,3 @@ def rebased(asked: RangeParams, within: Span, page: Page[R]) -> Fields:
 def same_time(rows: Iterable[R], edge: int) -> int:
     """How many of the first rows have that time."""
     return sum(1 for _ in takewhile(lambda row: time_of(row) == edge, rows))
-
-
-def time_of(row: Record) -> int:
-    """The time that ranges use."""
-    value = getattr(row, row.time_field)
-    assert isinstance(value, int)
-    return value

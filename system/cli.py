@@ -16,7 +16,9 @@ from data_manager.system.commands.config import config
 from data_manager.system.commands.demo import demo
 from data_manager.system.commands.feed import feed
 from data_manager.system.commands.gaps import gaps
+from data_manager.system.commands.ledger import ledger
 from data_manager.system.commands.migrate import migrate
+from data_manager.system.commands.quarantine import quarantine
 from data_manager.system.commands.replay import replay
 from data_manager.system.commands.run import run
 from data_manager.system.commands.store import store
@@ -42,6 +44,8 @@ app.command()(replay)
 app.add_typer(backfill, name="backfill")
 app.add_typer(gaps, name="gaps")
 app.add_typer(audit, name="audit")
+app.add_typer(ledger, name="ledger")
+app.add_typer(quarantine, name="quarantine")
 app.add_typer(store, name="store")
 app.command()(version)
 

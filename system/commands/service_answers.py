@@ -98,6 +98,62 @@ class Listed(msgspec.Struct, Generic[T], frozen=True):
     pagination: Pagination
 
 
+class Outcomes(msgspec.Struct, frozen=True):
+    """What became of events."""
+
+    received: int
+    stored: int
+    replaced: int
+    duplicate: int
+    skipped: int
+    quarantined: int
+    redelivered: int
+
+
+class EventType(Outcomes, frozen=True, kw_only=True):
+    """... of one type."""
+
+    event_type: str
+    balanced: bool
+
+
+class SymbolLedger(msgspec.Struct, frozen=True):
+    """... of one symbol; `pair` is None for what has none."""
+
+    pair: str | None
+    event_types: list[EventType]
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """... of all."""
+
+    data: list[SymbolLedger]
+    total: Outcomes
+    balanced: bool
+
+
+class QuarantinedEvent(msgspec.Struct, frozen=True):
+    """An event that could not be used."""
+
+    event_id: str
+    pair: str | None
+    event_type: str
+    reason: str
+    detail: str
+    received_at: datetime
+    stored_at: datetime
+    raw: str
+    raw_encoding: str
+    raw_bytes: int
+    raw_truncated: bool
+
+
+class Quarantine(msgspec.Struct, frozen=True):
+    """The newest of them."""
+
+    data: list[QuarantinedEvent]
+
+
 class Started(msgspec.Struct, frozen=True):
     """The answer to `POST /audit/run`."""
 
