@@ -22,7 +22,7 @@ FAST = {
     "heartbeat_s": 0.2,
     "heartbeat_miss_s": 1.0,
     "store_timeout_s": 0.5,
-    "start_timeout_s": 5,
+    "start_timeout_s": 15,
     "restart_backoff_s": 0.02,
     "drain_timeout_s": 4,
 }
