@@ -18,6 +18,7 @@ from data_manager.system.clock import SystemClock
 from data_manager.system.errors import StoreUnavailable
 from data_manager.system.lifecycle import descendants_of
 from tests.bench import measure
+from tests.bench.analysing import analyse
 from tests.bench.child import Child
 from tests.bench.databases import into_mongo
 from tests.bench.ingesting import CHILD_S, exactness, flood, flood_figures, middle, plain, steady, stopped, sustained
@@ -43,12 +44,13 @@ class Plan(NamedTuple):
     mongo: int = 20_000
     klines: int = 30 * 1440  # a month of 1m bars
     agg_trades: int = 1_000_000
+    books: int = 180  # of each symbol, that one cycle of analytics looks at: one each five seconds
     history: int = 40_000  # older trades of each symbol; ten times as many in the comparison
     thorough: bool = True  # a sustained rate, and the comparison of histories
 
 
 FULL = Plan()
-QUICK = Plan(60_000, 60_000, 1, 10_000, 3, 2, 1, 5_000, 20_000, 50_000, 5_000, thorough=False)
+QUICK = Plan(60_000, 60_000, 1, 10_000, 3, 2, 1, 5_000, 20_000, 50_000, 20, 5_000, thorough=False)
 
 
 def jetstream(plan: Plan, folder: Path) -> list[Figure]:
@@ -106,6 +108,11 @@ def repairing(plan: Plan, folder: Path) -> list[Figure]:
     return repair(folder, plan.klines, plan.agg_trades)
 
 
+def analytics(plan: Plan, folder: Path) -> list[Figure]:
+    """All documents of five symbols, and what looks for anomalies."""
+    return analyse(folder, plan.books)
+
+
 def demo(plan: Plan, folder: Path) -> list[Figure]:
     """`data-manager demo`: from its start to the first stored event, then the memory of all its processes."""
     folder.mkdir()
@@ -137,6 +144,7 @@ SCENARIOS: dict[str, Callable[[Plan, Path], list[Figure]]] = {
     "history": history,
     "mongo": mongo,
     "repair": repairing,
+    "analytics": analytics,
     "demo": demo,
 }
 
