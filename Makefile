@@ -28,7 +28,7 @@ endif
 PYTEST := $(BIN)/pytest $(if $(COVERAGE),--cov --cov-branch --cov-report=term)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults nightly bench check clean mariadb
+.PHONY: help demo test browser faults nightly bench check clean mariadb chromium
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -37,7 +37,10 @@ demo: $(RUN) ## everything on this machine, on simulated data (ARGS="--for 20")
 	$(BIN)/data-manager demo $(ARGS)
 
 test: mariadb $(DEV) ## the tests (PYTEST_ARGS="-k gaps", COVERAGE=1)
-	$(PYTEST) -m "not faults and not nightly" $(PYTEST_ARGS)
+	$(PYTEST) -m "not browser and not faults and not nightly" $(PYTEST_ARGS)
+
+browser: chromium $(DEV) ## the dashboard, in a headless Chromium
+	$(PYTEST) -m browser $(PYTEST_ARGS)
 
 faults: mariadb $(DEV) ## kills, hangs and outages on whole process trees
 	$(PYTEST) -m "faults and not nightly" $(PYTEST_ARGS)
@@ -58,6 +61,9 @@ check: $(DEV) ## lint, format, types, dependencies between folders, security
 # The tests start servers of their own; a MongoDB-compatible one comes with requirements-dev.txt.
 mariadb:
 	@command -v mariadbd >/dev/null || { echo "The tests need MariaDB: apt-get install mariadb-server" >&2; exit 1; }
+
+chromium:
+	@command -v chromium >/dev/null || { echo "The dashboard's tests need Chromium: apt-get install chromium" >&2; exit 1; }
 
 clean: ## all that these commands installed or built; the data folder stays
 	rm -rf $(VENV) build dist src/*.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache

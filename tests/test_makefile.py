@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGETS = ("demo", "test", "faults", "nightly", "bench", "check", "clean")
+TARGETS = ("demo", "test", "browser", "faults", "nightly", "bench", "check", "clean")
 
 
 class Checkout:
@@ -123,7 +124,7 @@ def test_test_installs_what_tests_need_and_leaves_the_slow_tiers_out(checkout: C
         "requirements.txt -e .",
         "requirements-dev.txt",
     ]
-    assert checkout.calls[2:] == ["pytest -m not faults and not nightly -k gaps -x"]
+    assert checkout.calls[2:] == ["pytest -m not browser and not faults and not nightly -k gaps -x"]
 
 
 def test_tests_without_a_mariadb_say_what_to_install_before_anything_else(checkout: Checkout) -> None:
@@ -131,6 +132,19 @@ def test_tests_without_a_mariadb_say_what_to_install_before_anything_else(checko
     refused = checkout.make("test", path="/usr/bin:/bin")  # its server is in /usr/sbin
     assert refused.returncode == 2
     assert refused.stderr.startswith("The tests need MariaDB: apt-get install mariadb-server\n")
+    assert checkout.calls == []
+
+
+def test_the_dashboards_tests_without_a_chromium_say_what_to_install(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.fake_python()
+    programs = tmp_path / "without"
+    programs.mkdir()
+    for name in ("bash", "cat", "cut", "grep", "make", "pwd", "sh", "sha256sum", "uname"):
+        if found := shutil.which(name):
+            (programs / name).symlink_to(found)
+    refused = checkout.make("browser", path=str(programs))
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("The dashboard's tests need Chromium: apt-get install chromium\n")
     assert checkout.calls == []
 
 
@@ -142,10 +156,12 @@ def test_coverage_is_measured_when_asked_for(checkout: Checkout) -> None:
 
 def test_the_tiers_divide_the_tests_among_them(checkout: Checkout) -> None:
     checkout.fake_python()
-    for tier in ("test", "faults", "nightly"):
+    checkout.program("chromium", "exit 0")
+    for tier in ("test", "browser", "faults", "nightly"):
         checkout.make(tier)
     assert [call for call in checkout.calls if call.startswith("pytest")] == [
-        "pytest -m not faults and not nightly",
+        "pytest -m not browser and not faults and not nightly",
+        "pytest -m browser",
         "pytest -m faults and not nightly",
         "pytest -m nightly",
     ]

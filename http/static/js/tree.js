@@ -24,7 +24,7 @@ async function order(actor, action, button) {
 function makeRow({ name }) {
   const state = el("span", { className: "badge" });
   const pid = cell("number wide-only");
-  const restarts = cell("number");
+  const restarts = cell("number wide-only");
   const up = cell("number wide-only");
   const cause = el("span", { className: "cause" });
   const restart = el("button", { type: "button", "aria-label": `Restart ${name}` }, "Restart");
@@ -59,7 +59,7 @@ export function tree(live) {
   const table = new WindowedTable($("tree"), {
     caption: "Actors of the supervision tree, in start order",
     columns: [
-      { title: "Actor" }, { title: "State" }, { title: "PID", className: "number wide-only" }, { title: "Restarts", className: "number" },
+      { title: "Actor" }, { title: "State" }, { title: "PID", className: "number wide-only" }, { title: "Restarts", className: "number wide-only" },
       { title: "Up", className: "number wide-only" }, { title: "Last cause", className: "wide-only" }, { title: "Actions", className: "number" },
     ],
     makeRow,

@@ -1,0 +1,302 @@
+"""Every panel and every button of the dashboard, as a person meets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from data_manager.storage.protocols import AuditLog, GapStatus
+from data_manager.system.messages import CommandDone
+from tests.browser.dashboard import PHONE, dashboard, gap, job, stored, texts, working
+from tests.http.computed import document, store_documents
+from tests.http.serving import MINUTE, NOW_MS, actor, candle, store_rows
+
+pytestmark = pytest.mark.browser
+
+TOKEN = "correct horse battery staple"
+HOUR = 60 * MINUTE
+
+
+def answer(shown: Any, question: str) -> Any:
+    return shown.page.get_by_role("article", name=question)
+
+
+def test_the_first_screen_says_that_data_flows_and_nothing_is_missing_or_in_repair(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.have(*working(), counted={"BTCUSDT": 100, "ETHUSDT": 100})
+        shown.open()
+        shown.have(*working(), after_s=2, counted={"BTCUSDT": 300, "ETHUSDT": 140})
+        expect(answer(shown, "Is data flowing?")).to_contain_text("Yes120 events/s")
+        expect(answer(shown, "Is anything missing?")).to_contain_text("Nothing")
+        expect(answer(shown, "Is anything being repaired?")).to_contain_text("No job is running")
+        for question in ("Is data flowing?", "Is anything missing?", "Is anything being repaired?"):
+            box = answer(shown, question).bounding_box()
+            assert box["y"] + box["height"] < 900  # without scrolling
+
+
+def test_a_symbol_that_is_silent_is_named_and_a_feed_that_is_silent_is_no_flow(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.have(*working(), counted={"BTCUSDT": 100, "ETHUSDT": 100})
+        shown.open()
+        shown.have(*working(), after_s=5, counted={"BTCUSDT": 200, "ETHUSDT": 100})
+        flowing = answer(shown, "Is data flowing?")
+        expect(flowing).to_contain_text("1 symbol silent: ETHUSDT.")
+        shown.have(*working(), after_s=15, counted={"BTCUSDT": 200, "ETHUSDT": 100})
+        expect(flowing).to_contain_text("No event of any symbol")
+
+
+def test_gaps_and_jobs_show_in_the_answers_as_they_come_and_go(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.open()
+        shown.catalog.save_gaps([gap("g1", NOW_MS - 10 * MINUTE, NOW_MS - 5 * MINUTE)])
+        missing = answer(shown, "Is anything missing?")
+        expect(missing).to_contain_text("Yes1 open gap")
+        expect(missing).to_contain_text("1 not yet in repair")
+        shown.catalog.save_job(job("j1"))
+        shown.catalog.move_gap("g1", GapStatus.BACKFILLING, only_from=[GapStatus.OPEN], at_ms=NOW_MS, job_id="j1")
+        expect(missing).to_contain_text("all of them in repair")
+        expect(answer(shown, "Is anything being repaired?")).to_contain_text("Yes1 job at 40 %")
+        shown.catalog.move_gap("g1", GapStatus.CLOSED, only_from=[GapStatus.BACKFILLING], at_ms=NOW_MS)
+        expect(missing).to_contain_text("Nothing")
+
+
+def test_the_tree_shows_what_became_of_every_actor(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.open()
+        assert texts(shown.row("tree", "ingest/BTCUSDT").locator("td"))[:3] == ["running", "4242", "0"]
+        others = [view for view in working() if view.name != "ingest/BTCUSDT"]
+        shown.have(actor("ingest/BTCUSDT", "parked", restarts=6, pid=None, last_cause="signal 9"), *others)
+        row = shown.row("tree", "ingest/BTCUSDT")
+        expect(row.locator(".badge")).to_have_text("parked")
+        cells = texts(row.locator("td"))
+        assert (cells[2], cells[4]) == ("6", "signal 9")
+        expect(row.get_by_role("button", name="Resume ingest/BTCUSDT")).to_be_visible()
+
+
+def test_the_token_is_asked_for_once_and_every_button_gives_its_command(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path, token=TOKEN) as shown:
+        shown.open()
+        shown.page.get_by_role("button", name="Restart ingest/BTCUSDT").click()
+        dialog = shown.page.get_by_role("dialog", name="This needs the service's token")
+        dialog.get_by_label("Token", exact=True).fill("wrong")
+        dialog.get_by_role("button", name="Go on").click()
+        expect(dialog.get_by_role("alert")).to_have_text("The service did not accept that token.")
+        dialog.get_by_label("Token", exact=True).fill(TOKEN)
+        dialog.get_by_role("button", name="Go on").click()
+        expect(shown.page.get_by_role("status")).to_contain_text("ingest/BTCUSDT: restart accepted")
+        expect(shown.page.get_by_role("button", name="Restart ingest/BTCUSDT")).to_be_focused()
+        shown.page.get_by_role("button", name="Pause router").click()
+        expect(shown.page.get_by_role("status")).to_contain_text("router: pause accepted")
+        expect(dialog).to_be_hidden()
+        shown.have(*working()[:3], actor("router", "paused"))
+        shown.page.get_by_role("button", name="Resume router").click()
+        expect(shown.page.get_by_role("status")).to_contain_text("router: resume accepted")
+        assert shown.commands == [("ingest/BTCUSDT", "restart"), ("router", "pause"), ("router", "resume")]
+        shown.page.get_by_role("button", name="Forget token").click()
+        shown.page.get_by_role("button", name="Restart router").click()
+        expect(dialog).to_be_visible()
+
+
+def test_who_thinks_better_of_it_gives_no_command(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path, token=TOKEN) as shown:
+        shown.open()
+        shown.page.get_by_role("button", name="Restart router").click()
+        shown.page.get_by_role("button", name="Cancel").click()
+        expect(shown.page.get_by_role("button", name="Restart router")).to_be_enabled()
+        assert shown.commands == []
+
+
+def test_what_the_service_refuses_is_said_in_its_own_words(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path, token=TOKEN) as shown:
+        shown.open()
+        shown.served.system.answer = CommandDone("1", "router is being restarted already", "")
+        shown.page.get_by_role("button", name="Restart router").click()
+        shown.page.get_by_label("Token", exact=True).fill(TOKEN)
+        shown.page.get_by_role("button", name="Go on").click()
+        expect(shown.page.get_by_role("status")).to_have_text("router is being restarted already")
+
+
+def test_an_hour_with_a_gap_tells_its_cause(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.have(*working(), counted={"BTCUSDT": 1})
+        start = NOW_MS - 2 * HOUR + 5 * MINUTE
+        shown.catalog.save_gaps(
+            [gap("g1", start, start + 3 * MINUTE), gap("g2", NOW_MS - 30 * HOUR, NOW_MS - 29 * HOUR)]
+        )
+        shown.open()
+        hours = shown.row("symbols", "BTCUSDT").locator(".hour")
+        expect(hours).to_have_count(24)
+        cell = shown.page.get_by_role("button", name="BTCUSDT 10:00: missing")
+        cell.click()
+        dialog = shown.page.get_by_role("dialog", name="BTCUSDT, 10-20 10:00 to 11:00")
+        expect(dialog).to_contain_text("candles 1m: missing")
+        expect(dialog).to_contain_text("10-20 10:05 to 10:08")
+        expect(dialog).to_contain_text("lost by the feed")
+        expect(dialog).to_contain_text("ids 17 to 42 were never seen")
+        shown.page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        expect(cell).to_be_focused()
+        assert shown.page.locator("#symbols button.hour").count() == 1  # the other one is older than a day
+
+
+def test_of_500_symbols_those_in_sight_are_drawn_and_the_filter_finds_one(browser: Browser, tmp_path: Path) -> None:
+    names = [f"S{number:03}USDT" for number in range(500)]
+    with dashboard(browser, tmp_path) as shown:
+        shown.have(*(actor(f"ingest/{name}") for name in names))
+        shown.open()
+        expect(shown.page.locator("#symbols-count")).to_have_text("500")
+        rows = shown.page.locator("#symbols tbody tr:not([aria-hidden])")
+        expect(rows.first).to_be_visible()
+        assert 5 < rows.count() < 40
+        assert 5 < shown.page.locator("#tree tbody tr:not([aria-hidden])").count() < 40
+        shown.page.locator("#symbols").evaluate("box => { box.scrollTop = box.scrollHeight; }")
+        expect(shown.row("symbols", "S499USDT")).to_be_visible()
+        assert rows.count() < 40
+        shown.page.get_by_label("Filter").fill("s123")
+        expect(shown.row("symbols", "S123USDT")).to_be_visible()
+        expect(rows).to_have_count(1)
+        shown.page.get_by_label("Filter").fill("nothing")
+        expect(shown.page.locator("#symbols")).to_contain_text("No symbol has NOTHING in its name.")
+
+
+def test_a_job_shows_its_progress_and_its_end(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.catalog.save_job(job("j1"))
+        shown.open()
+        row = shown.row("jobs", "BTCUSDT")
+        expect(row).to_contain_text("running")
+        expect(row.get_by_role("progressbar", name="Progress of BTCUSDT candles 1m")).to_have_attribute("max", "100")
+        expect(row).to_contain_text("40 %")
+        failed = job("j1", status="failed", error_message="the exchange refused", completed_ms=NOW_MS)
+        shown.catalog.save_job(failed)
+        expect(row).to_contain_text("failed")
+        expect(row).to_contain_text("the exchange refused")
+
+
+def test_the_chart_tells_its_bars_its_gaps_and_its_repairs_to_eyes_and_keys(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "market").mkdir()
+    bars = [candle(NOW_MS - number * MINUTE) for number in (12, 11, 10, 2, 1)]
+    store_rows(tmp_path, bars)
+    with dashboard(browser, tmp_path) as shown:
+        closed = gap("g2", NOW_MS - 2 * MINUTE, NOW_MS - MINUTE, status="closed", closed_ms=NOW_MS)
+        shown.catalog.save_gaps([gap("g1", NOW_MS - 9 * MINUTE, NOW_MS - 2 * MINUTE), closed])
+        shown.open()
+        chart = shown.page.get_by_role("img", name="Candle chart of BTCUSDT, 1m: 5 bars, 1 gap, 1 repaired bar")
+        expect(chart).to_be_visible()
+        reading = shown.page.locator("#reading")
+        expect(reading).to_contain_text("10-20 11:59")
+        chart.focus()
+        shown.page.keyboard.press("ArrowLeft")
+        expect(reading).to_contain_text("10-20 11:58")
+        expect(reading).to_contain_text("repaired")
+        shown.page.keyboard.press("Home")
+        expect(reading).to_contain_text("10-20 11:48")
+        drawn = chart.evaluate(
+            "node => new Set(node.getContext('2d').getImageData(0, 0, node.width, node.height).data).size"
+        )
+        assert drawn > 20  # colours: it is no empty canvas
+        shown.page.get_by_role("radio", name="1h").check(force=True)
+        expect(shown.page.locator("#chart-empty")).to_be_visible()
+
+
+def test_a_symbol_is_chosen_in_its_line_or_in_the_list(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.open()
+        expect(shown.page.get_by_role("heading", name="Candles of BTCUSDT")).to_be_visible()
+        shown.page.get_by_role("button", name="ETHUSDT", exact=True).click()
+        expect(shown.page.get_by_role("heading", name="Candles of ETHUSDT")).to_be_visible()
+        shown.page.get_by_role("combobox", name="Symbol").select_option("BTCUSDT")
+        expect(shown.page.get_by_role("button", name="BTCUSDT", exact=True)).to_have_attribute("aria-pressed", "true")
+
+
+def test_analytics_and_anomalies_say_so_while_there_are_none(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.open()
+        expect(shown.page.locator("#analytics")).to_contain_text("No analytics of BTCUSDT at 1m yet")
+        expect(shown.page.locator("#anomalies")).to_contain_text("Nothing out of the ordinary is known of BTCUSDT.")
+        expect(shown.page.locator("#quarantine")).to_contain_text("every event could be used")
+
+
+def test_the_regime_has_its_badges_and_the_metrics_their_numbers(browser: Browser, tmp_path: Path) -> None:
+    store_documents(tmp_path, *(document(name) for name in ("regime", "volatility", "volume", "trend", "deviation")))
+    with dashboard(browser, tmp_path) as shown:
+        shown.open()
+        shown.page.get_by_role("radio", name="1h").check(force=True)
+        analytics = shown.page.locator("#analytics")
+        expect(analytics.locator(".badge").first).to_have_text("medium")
+        expect(analytics).to_contain_text("12.5 %")
+        expect(analytics).to_contain_text("0.125 x")
+
+
+def test_anomalies_are_listed_with_their_severity(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        log = AuditLog("a1", "candles_BTCUSDT_1h", "BTCUSDT", "anomaly", "high", "price far from its mean", NOW_MS)
+        shown.catalog.save_audit_logs([log])
+        shown.open()
+        row = shown.row("anomalies", "10-20 12:00")
+        expect(row).to_contain_text("high")
+        expect(row).to_contain_text("price far from its mean")
+        expect(shown.page.locator("#anomalies-count")).to_have_text("1 of BTCUSDT, 1 in all")
+
+
+def test_the_quarantine_counts_by_symbol(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.have(*working(), counters=dict([stored("ETHUSDT", 3, "quarantined"), stored("ETHUSDT", 297)]))
+        shown.open()
+        row = shown.row("quarantine", "ETHUSDT")
+        assert texts(row.locator("td")) == ["3", "1.000 %"]
+
+
+def test_the_theme_is_the_systems_until_one_is_chosen_which_stays(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path, scheme="light") as shown:
+        shown.open()
+        root = shown.page.locator("html")
+        expect(root).to_have_attribute("data-theme", "light")
+        shown.page.get_by_role("button", name="Use the dark theme").click()
+        expect(root).to_have_attribute("data-theme", "dark")
+        shown.page.reload()
+        expect(root).to_have_attribute("data-theme", "dark")
+
+
+def test_a_phone_shows_all_of_it_in_its_width(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path, size=PHONE) as shown:
+        shown.open()
+        assert shown.page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+        expect(shown.page.get_by_role("button", name="Restart router")).to_be_visible()
+
+
+def test_a_supervisor_that_is_silent_makes_everything_unknown(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.open()
+        shown.served.system.age_s = 60.0
+        expect(shown.page.locator("#trouble")).to_contain_text("The supervisor does not report")
+        expect(answer(shown, "Is data flowing?")).to_contain_text("Unknown")
+
+
+def test_text_of_the_service_is_never_taken_for_markup(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        others = working()[1:]
+        shown.have(actor("http", last_cause="<img src=x onerror=alert(1)>"), *others)
+        shown.open()
+        expect(shown.row("tree", "http")).to_contain_text("<img src=x onerror=alert(1)>")
+        assert shown.page.locator("#tree img").count() == 0
+
+
+def test_everything_can_be_reached_with_the_tab_key(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.open()
+        reached = []
+        for _ in range(60):
+            shown.page.keyboard.press("Tab")
+            reached.append(shown.page.evaluate("document.activeElement.id || document.activeElement.ariaLabel"))
+        assert reached[0] is None or reached[0] == ""  # the link that skips to the content
+        assert {"theme", "filter", "symbols", "Restart router", "Pause router", "symbol", "chart", "jobs"} <= set(
+            reached
+        )
