@@ -24,9 +24,17 @@ from data_manager.http.params import (
 )
 from data_manager.http.ports import Services
 from data_manager.http.stored_values import (
+    BookTickerValue,
+    CandleValue,
+    FundingValue,
+    LiquidationValue,
+    MarkPriceValue,
+    TickerValue,
+    TradeValue,
     book_ticker_value,
     book_value,
     candle_value,
+    columns_of,
     funding_value,
     liquidation_value,
     mark_price_value,
@@ -56,12 +64,13 @@ class Plain(NamedTuple, Generic[R]):
 
     record: type[R]
     value: Callable[[R], Json]
+    columns: tuple[str, ...]
     back: timedelta
 
 
-MARK_PRICES = Plain(MarkPrice, mark_price_value, HOUR)
-BOOK_TICKERS = Plain(BookTicker, book_ticker_value, HOUR)
-LIQUIDATIONS = Plain(Liquidation, liquidation_value, DAY)  # which are rare
+MARK_PRICES = Plain(MarkPrice, mark_price_value, columns_of(MarkPriceValue), HOUR)
+BOOK_TICKERS = Plain(BookTicker, book_ticker_value, columns_of(BookTickerValue), HOUR)
+LIQUIDATIONS = Plain(Liquidation, liquidation_value, columns_of(LiquidationValue), DAY)  # which are rare
 
 
 def routes(services: Services) -> list[web.RouteDef]:
@@ -89,11 +98,12 @@ class DataRoutes:
 
     async def candles(self, request: web.Request) -> web.StreamResponse:
         """Closed bars under their open times."""
-        asked = parse(CandleParams, request)
+        asked = self._lists.parse(CandleParams, request)
         listing = Listing(
             Candle,
             f"candles_{asked.pair}_{asked.period}",
             candle_value,
+            columns_of(CandleValue),
             named={"pair": asked.pair, "period": asked.period},
             equal=(("timeframe", asked.period),),
         )
@@ -101,13 +111,14 @@ class DataRoutes:
 
     async def trades(self, request: web.Request) -> web.StreamResponse:
         """Trades of one kind."""
-        asked = parse(TradeParams, request)
+        asked = self._lists.parse(TradeParams, request)
         within = self._lists.span(asked, HOUR)
         kind = asked.kind or await self._kind(Symbol(asked.pair), within)
         listing = Listing(
             Trade,
             f"trades_{asked.pair}",
             trade_value,
+            columns_of(TradeValue),
             named={"pair": asked.pair},
             equal=(("kind", kind),),
             filters={"kind": kind},
@@ -117,11 +128,12 @@ class DataRoutes:
 
     async def funding(self, request: web.Request) -> web.StreamResponse:
         """Funding rates: settled ones unless asked otherwise."""
-        asked = parse(FundingParams, request)
+        asked = self._lists.parse(FundingParams, request)
         listing = Listing(
             Funding,
             f"funding_rates_{asked.pair}",
             funding_value,
+            columns_of(FundingValue),
             named={"pair": asked.pair},
             equal=() if asked.settled == "any" else (("settled", asked.settled == "true"),),
             filters={"settled": asked.settled},
@@ -130,11 +142,12 @@ class DataRoutes:
 
     async def tickers(self, request: web.Request) -> web.StreamResponse:
         """Rolling tickers, of both kinds unless asked otherwise."""
-        asked = parse(TickerParams, request)
+        asked = self._lists.parse(TickerParams, request)
         listing = Listing(
             Ticker,
             f"tickers_{asked.pair}",
             ticker_value,
+            columns_of(TickerValue),
             named={"pair": asked.pair},
             equal=() if asked.kind == "any" else (("kind", asked.kind),),
             filters={"kind": asked.kind},
@@ -167,9 +180,9 @@ class DataRoutes:
         return answer(request, body)
 
     async def _plain(self, kind: Plain[R], request: web.Request) -> web.StreamResponse:
-        asked = parse(RangeParams, request)
+        asked = self._lists.parse(RangeParams, request)
         collection = f"{kind.record.dataset}_{asked.pair}"
-        listing = Listing(kind.record, collection, kind.value, named={"pair": asked.pair})
+        listing = Listing(kind.record, collection, kind.value, kind.columns, named={"pair": asked.pair})
         return await self._lists.answer(request, asked, self._lists.span(asked, kind.back), listing)
 
     async def _kind(self, pair: Symbol, within: Span) -> str:

@@ -1,4 +1,4 @@
-"""Answering with a list of stored rows of one symbol, whatever their type: a page with its totals and links."""
+"""Answering with a list of stored rows of one symbol, whatever their type: a page with its totals, or a stream."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from operator import attrgetter
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
+import msgspec
 from aiohttp import web
 
 from data_manager.http.answers import Json, answer, both_dialects, from_us, stamp, stamp_datetime
 from data_manager.http.errors import store_errors
 from data_manager.http.paging import Page, Span, links, page_of, pagination, query_for, span
-from data_manager.http.params import RangeParams
+from data_manager.http.params import LIMIT_MAX, RangeParams, parse
 from data_manager.http.ports import Services
+from data_manager.http.streaming import ROWS_MAX, Source, Streams, form_of
 from data_manager.storage.protocols import MarketStore, Query
 from data_manager.storage.records import Record, Symbol
 from data_manager.storage.walking import time_of
@@ -24,7 +26,10 @@ from data_manager.storage.walking import time_of
 R = TypeVar("R", bound=Record)
 Equal = tuple[tuple[str, str | int | bool], ...]
 
+P = TypeVar("P", bound=RangeParams)
+
 MARKET_STORE = "market store"
+TO_THE_END = 2**62  # a count without a cap
 
 stored_ms: Callable[[Record], int] = attrgetter("stored_ms")
 
@@ -36,6 +41,7 @@ class Listing(Generic[R]):
     record: type[R]
     collection: str
     value: Callable[[R], Json]
+    columns: tuple[str, ...]  # the keys of each value
     named: dict[str, str]
     equal: Equal = ()
     filters: dict[str, str] = field(default_factory=dict)
@@ -48,13 +54,30 @@ class Lists:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._market = services.market
+        self._streams = Streams(services.survey)
+
+    def parse(self, model: type[P], request: web.Request) -> P:
+        """What is asked for; raises a 422 Refusal. Only a stream may be longer than a page."""
+        streamed = form_of(request.headers.get("Accept", "")) is not None
+        return parse(model, request, limit_max=ROWS_MAX if streamed else LIMIT_MAX)
 
     def span(self, asked: RangeParams, back: timedelta) -> Span:
         """The range that is asked for, by default the last `back`; raises a 422 Refusal when it is empty."""
         return span(asked, from_us(self._services.clock.now_us()), back)
 
-    async def answer(self, request: web.Request, asked: RangeParams, within: Span, listing: Listing[R]) -> web.Response:
-        """The page, in both dialects, with its links."""
+    async def answer(
+        self, request: web.Request, asked: RangeParams, within: Span, listing: Listing[R]
+    ) -> web.StreamResponse:
+        """The rows in the form that the client prefers."""
+        form = form_of(request.headers.get("Accept", ""))
+        if form is None:
+            return await self._page(request, asked, within, listing)
+        with store_errors(MARKET_STORE):
+            source = await self._services.survey.call(partial(source_of, asked, within, listing))
+        return await self._streams.send(request, form, source)
+
+    async def _page(self, request: web.Request, asked: RangeParams, within: Span, listing: Listing[R]) -> web.Response:
+        """In both dialects, with its links."""
         with store_errors(MARKET_STORE):
             page = await self._market.call(partial(read_page, asked, within, listing))
         times = {"start": stamp_datetime(within.start), "end": stamp_datetime(within.end)}
@@ -107,6 +130,19 @@ def read_page(asked: RangeParams, within: Span, listing: Listing[R], market: Mar
 
     found = market.rows(pair, record, query)
     return page_of(asked, found, lambda cap: market.count(pair, record, query, cap), older)
+
+
+def source_of(asked: RangeParams, within: Span, listing: Listing[R], market: MarketStore) -> Source[R]:
+    """What a stream holds: the same rows in the same order as a page of that size."""
+    pair, rows = Symbol(asked.pair), asked.limit
+    query = msgspec.structs.replace(query_for(asked, within, listing.equal), descending=asked.sort_order == "desc")
+    if (
+        asked.newest
+    ):  # oldest first as in a page: so all of them are counted, to begin with the first that belongs to it
+        before = max(0, market.count(pair, listing.record, query, TO_THE_END) - asked.skip)
+        rows = min(rows, before)
+        query = msgspec.structs.replace(query, offset=before - rows)
+    return Source(pair, listing.record, query, rows, listing.columns, listing.value)
 
 
 def link_header(path: str, kept: dict[str, str], relations: dict[str, dict[str, str]]) -> dict[str, str]:

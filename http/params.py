@@ -14,8 +14,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
+from pydantic_core import PydanticKnownError
 
 from data_manager.http.errors import Item, invalid
 from data_manager.storage.protocols import GapStatus, JobStatus
@@ -24,6 +27,7 @@ from data_manager.system.settings import is_symbol
 
 OFFSET_MAX = 100_000
 LIMIT_MAX = 1000
+LIMIT_OF = "limit_max"  # what validation is told of the request: the largest limit of a range
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNESCAPED_PLUS = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")  # `+00:00`, as we write it, pasted without %2B
@@ -80,17 +84,25 @@ class RangeParams(PairParams):
     """A page of the rows with `start <= time < end`.
 
     With none of `start`, `offset` and `sort_order` the page holds the newest rows before `end`, leaving out
-    the `skip` newest of them.
+    the `skip` newest of them. A page holds at most LIMIT_MAX rows; what is streamed may hold more.
     """
 
     start: Moment | None = None
     end: Moment | None = None
-    limit: Limit = 100
+    limit: Annotated[int, Field(ge=1)] = 100
     offset: Offset | None = None
     skip: Offset = 0
     sort_by: Literal["timestamp"] = "timestamp"
     sort_order: Literal["asc", "desc"] | None = None
     dialect: Literal["v11", "head", "both"] | None = None
+
+    @field_validator("limit")
+    @classmethod
+    def _a_stream_may_be_longer(cls, limit: int, info: ValidationInfo) -> int:
+        most = LIMIT_MAX if info.context is None else info.context[LIMIT_OF]
+        if limit > most:
+            raise PydanticKnownError("less_than_equal", {"le": most})
+        return limit
 
     @property
     def newest(self) -> bool:
@@ -223,10 +235,13 @@ class IncidentParams(Params):
 P = TypeVar("P", bound=Params)
 
 
-def parse(model: type[P], request: web.Request) -> P:
-    """The request's query as `model`, the last of repeated parameters counting; raises a 422 Refusal."""
+def parse(model: type[P], request: web.Request, *, limit_max: int = LIMIT_MAX) -> P:
+    """The request's query as `model`, the last of repeated parameters counting; raises a 422 Refusal.
+
+    `limit_max` is the largest limit of a range.
+    """
     try:
-        return model.model_validate(dict(request.query.items()))
+        return model.model_validate(dict(request.query.items()), context={LIMIT_OF: limit_max})
     except ValidationError as error:
         raise invalid(items(error, "query")) from None
 

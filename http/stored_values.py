@@ -106,6 +106,11 @@ class LiquidationValue(TypedDict):
     total_filled: str | None
 
 
+def columns_of(value: type) -> tuple[str, ...]:
+    """The keys of such a value, in their order."""
+    return tuple(value.__annotations__)
+
+
 def candle_value(row: Candle) -> CandleValue:
     """See CandleValue."""
     return {
