@@ -10,6 +10,8 @@ import pytest
 import data_manager.actors.ingest
 
 HEAVY = ("numpy", "pandas", "sklearn", "pyod", "sqlalchemy", "aiohttp")
+ANALYTICS_ONLY = ("pandas", "sklearn", "pyod", "scipy")
+WORKERS = [f"data_manager.actors.{name}.worker" for name in ("analytics", "audit", "backfill", "exchange", "feed")]
 START_ONLY = (
     "pydantic_settings",
     "yaml",
@@ -37,6 +39,17 @@ def imported_by(module: str) -> set[str]:
 @pytest.mark.parametrize("module", ["data_manager.actors.router", *INGEST])
 def test_router_and_ingest_import_nothing_heavy(module: str):
     assert not imported_by(module) & set(HEAVY)
+
+
+@pytest.mark.parametrize("module", ["data_manager.actors.http", "data_manager.http.app", *WORKERS])
+def test_only_what_computes_analytics_imports_pandas_and_its_like(module: str):
+    assert not imported_by(module) & set(ANALYTICS_ONLY)
+
+
+def test_what_computes_imports_no_detector_before_something_is_to_be_detected():
+    imported = imported_by("data_manager.actors.analytics.analysis")
+    assert "scipy" in imported
+    assert not imported & {"pandas", "sklearn", "pyod"}
 
 
 def test_what_only_the_start_needs_is_not_in_what_every_actor_imports():
