@@ -14,6 +14,7 @@ from data_manager.system.commands.audit import audit
 from data_manager.system.commands.backfill import backfill
 from data_manager.system.commands.config import config
 from data_manager.system.commands.demo import demo
+from data_manager.system.commands.export import export
 from data_manager.system.commands.feed import feed
 from data_manager.system.commands.gaps import gaps
 from data_manager.system.commands.ledger import ledger
@@ -21,7 +22,9 @@ from data_manager.system.commands.migrate import migrate
 from data_manager.system.commands.quarantine import quarantine
 from data_manager.system.commands.replay import replay
 from data_manager.system.commands.run import run
+from data_manager.system.commands.status import status
 from data_manager.system.commands.store import store
+from data_manager.system.commands.tree import tree
 from data_manager.system.commands.version import version
 from data_manager.system.errors import ConfigError, DataManagerError, FeedError, ServiceAway, StoreUnavailable
 
@@ -41,6 +44,9 @@ app.command()(config)
 app.command()(migrate)
 app.command()(feed)
 app.command()(replay)
+app.command()(status)
+app.command()(tree)
+app.command()(export)
 app.add_typer(backfill, name="backfill")
 app.add_typer(gaps, name="gaps")
 app.add_typer(audit, name="audit")

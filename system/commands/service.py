@@ -8,7 +8,8 @@ A command repeats the option types in its signature and hands what it got to `co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 from urllib.parse import SplitResult, urlencode, urlsplit
@@ -19,12 +20,13 @@ from data_manager.system.commands.options import load_settings
 from data_manager.system.errors import ConfigError, DataManagerError, ServiceAway, ServiceError
 
 if TYPE_CHECKING:
-    from http.client import HTTPConnection
+    from http.client import HTTPConnection, HTTPResponse
 
     from data_manager.system.settings import Settings
 
 ANSWER_S = 15.0  # for a request: more than the service itself waits for its stores
 MAX_ANSWER = 32 * 2**20  # bytes
+PIECE = 64 * 1024  # of a stream
 ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - addresses that a service listens on and nobody connects to
 AWAY = (502, 503, 504)
 
@@ -61,6 +63,18 @@ class Service:
         """The body of a good answer; of `query`, what is None is left out."""
         return self._good(self._ask("GET", path, query))
 
+    def look(self, path: str, query: Mapping[str, object] | None = None) -> Reply:
+        """The answer, good or not; raises ServiceAway where there is none."""
+        return self._ask("GET", path, query)
+
+    def stream(self, path: str, query: Mapping[str, object], accept: str) -> Iterator[bytes]:
+        """A good answer of any length, piece by piece; raises ServiceAway where it ends before its end."""
+        with self._asking("GET", path, query, {"Accept": accept}) as answer:
+            if not 200 <= answer.status < 300:
+                raise refusal(Reply(answer.status, answer.read(MAX_ANSWER)), self.url)
+            while piece := answer.read(PIECE):
+                yield piece
+
     def find(self, path: str) -> bytes | None:
         """The same for one thing by its id; None where there is none."""
         reply = self._ask("GET", path)
@@ -75,26 +89,43 @@ class Service:
     def _ask(
         self, method: str, path: str, query: Mapping[str, object] | None = None, body: bytes | None = None
     ) -> Reply:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        with self._asking(method, path, query, headers, body) as answer:
+            content = answer.read(MAX_ANSWER + 1)
+        if len(content) > MAX_ANSWER:
+            raise ServiceError(f"{self.url}{path} answers with more than {MAX_ANSWER >> 20} MiB: ask for less.")
+        return Reply(answer.status, content)
+
+    @contextmanager
+    def _asking(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Iterator[HTTPResponse]:
         from http.client import HTTPException
 
         given = urlencode({name: value for name, value in (query or {}).items() if value is not None})
-        headers = self._headers | ({} if body is None else {"Content-Type": "application/json"})
         connection = self._connection()
+        begun = False
         try:
-            connection.request(method, f"{self._base}{path}{'?' if given else ''}{given}", body, headers)
+            connection.request(
+                method, f"{self._base}{path}{'?' if given else ''}{given}", body, {**self._headers, **headers}
+            )
             answer = connection.getresponse()
-            content = answer.read(MAX_ANSWER + 1)
+            begun = True
+            yield answer
         except (OSError, HTTPException, UnicodeError) as error:  # the last for a host that cannot be one
-            why = reason(error)
+            if begun:
+                raise ServiceAway(f"The answer of {self.url} broke off ({reason(error)}): ask again.") from error
             raise ServiceAway(
-                f"Nothing answers at {self.url} ({why}): start the service with `data-manager run` or"
+                f"Nothing answers at {self.url} ({reason(error)}): start the service with `data-manager run` or"
                 " `data-manager demo`, or say with --url where it is."
             ) from error
         finally:
             connection.close()
-        if len(content) > MAX_ANSWER:
-            raise ServiceError(f"{self.url}{path} answers with more than {MAX_ANSWER >> 20} MiB: ask for less.")
-        return Reply(answer.status, content)
 
     def _connection(self) -> HTTPConnection:
         from http.client import HTTPConnection, HTTPSConnection

@@ -154,6 +154,58 @@ class Quarantine(msgspec.Struct, frozen=True):
     data: list[QuarantinedEvent]
 
 
+class Actor(msgspec.Struct, frozen=True):
+    """An actor as its supervisor sees it."""
+
+    name: str
+    state: str
+    detail: str
+    pid: int | None
+    restarts: int
+    last_cause: str | None
+    uptime_s: float
+    lag: int | None
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """Something that is wrong now."""
+
+    kind: str
+    subject: str
+    cause: str
+
+
+class Tree(msgspec.Struct, frozen=True):
+    """All actors, in start order."""
+
+    draining: bool
+    actors: list[Actor]
+    incidents: list[Incident]
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the service is ready, and its parts."""
+
+    ready: bool
+    components: dict[str, str]
+    delivery: str | None
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """How good the service and its data are; None is what is not known."""
+
+    status: str
+    reasons: list[str]
+    total_datasets: int | None
+    overall_score: float | None
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """The answer to `GET /health/summary`."""
+
+    data: Condition
+
+
 class Started(msgspec.Struct, frozen=True):
     """The answer to `POST /audit/run`."""
 
