@@ -106,6 +106,7 @@ class Screen:
         except FileNotFoundError:
             return
         self._addresses_told = True
+        self.say(f"  dashboard       http://127.0.0.1:{ports.api_port}/")
         self.say(f"  API             http://127.0.0.1:{ports.api_port}/health/summary")
         self.say(
             f"  candles         http://127.0.0.1:{ports.api_port}/data/candles?pair="

@@ -121,6 +121,7 @@ def test_where_there_is_no_terminal_it_writes_plain_lines_and_the_token_for_this
         assert token.stat().st_mode & 0o777 == 0o600
         assert f"  token           {token}\n" in run.stdout
         run.wait(lambda: "  actors          http://127.0.0.1:" in run.stdout)
+        assert re.search(r"^  dashboard       http://127\.0\.0\.1:\d+/$", run.stdout, re.MULTILINE)
         pause = "/system/actors/ingest%2FBTCUSDT/pause"
         assert run.request("POST", pause)[0] == 401
         assert run.request("POST", pause, token.read_text().strip())[0] == 200

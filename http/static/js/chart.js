@@ -45,7 +45,8 @@ async function look(choice) {
   const bars = candles.data.map((bar) => {
     const time = ms(bar.timestamp);
     const [open, high, low, close, volume] = [bar.open, bar.high, bar.low, bar.close, bar.volume].map(Number);
-    return { ...bar, time, open, high, low, close, volume, repaired: repaired.some((gap) => overlaps(gap, time, time + step)) };
+    const mended = bar.complete && repaired.some((gap) => overlaps(gap, time, time + step));
+    return { ...bar, time, open, high, low, close, volume, repaired: mended };
   });
   shown = { bars, gaps: touching.filter((gap) => gap.status !== "closed"), from, to, step };
   const empty = $("chart-empty");

@@ -7,6 +7,7 @@ import { WindowedTable, cell, head } from "./table.js";
 
 const REFRESH_MS = 15_000;
 const ANOMALIES_LIMIT = 200;
+const USUAL_PERIOD = "1h"; // analysed wherever anything is; the shown one may not be
 
 const LEVEL_TONES = { low: "quiet", medium: "info", high: "warn", bullish: "good", bearish: "bad", neutral: "quiet" };
 const SEVERITY_TONES = { critical: "bad", high: "bad", medium: "warn", low: "quiet", info: "quiet" };
@@ -24,6 +25,12 @@ function regimeBadges(regime) {
   ];
 }
 
+/** The service's own sentence for a regime that it could not tell; null where there is nothing to explain. */
+function why(regime) {
+  const reason = regime?.data?.regime ? null : (regime?.metadata?.reasons?.regime ?? regime?.metadata?.message);
+  return reason ? el("p", { className: "note why" }, reason) : null;
+}
+
 function metric(name, value) {
   return el("div", {}, el("dt", {}, name), el("dd", {}, value));
 }
@@ -31,22 +38,32 @@ function metric(name, value) {
 /** What one route has; null while it has nothing or does not answer. */
 const known = (path, parameters) => get(path, parameters).catch(() => null);
 
-async function analytics(choice) {
-  const { symbol, period } = choice;
+async function documents(symbol, period) {
   const asked = { pair: symbol, period };
   const [regime, volatility, volume, trend, deviation, spread] = await Promise.all([
     known("/analysis/regime", asked), known("/analysis/volatility", asked), known("/analysis/volume", asked),
     known("/analysis/trend", asked), known("/analysis/deviation", asked), known("/analysis/spread", { pair: symbol }),
   ]);
+  return { period, regime, v: last(volatility), w: last(volume), t: last(trend), d: deviation?.data, s: spread?.data };
+}
+
+const hasBars = ({ regime, v, w, t, d }) => [regime?.data, v, w, t, d].some(Boolean);
+
+async function analytics(choice) {
+  const { symbol, period } = choice;
+  let found = await documents(symbol, period);
+  if (!hasBars(found) && period !== USUAL_PERIOD) found = await documents(symbol, USUAL_PERIOD);
   if (symbol !== choice.symbol || period !== choice.period) return;
-  say($("analytics-of"), `${symbol}, ${period}`);
-  const [v, w, t, d, s] = [last(volatility), last(volume), last(trend), deviation?.data, spread?.data];
-  if (![regime?.data, v, w, t, d, s].some(Boolean)) {
-    $("analytics").replaceChildren(el("p", { className: "empty" }, `No analytics of ${symbol} at ${period} yet: they need a history of bars.`));
+  const { regime, v, w, t, d, s } = found;
+  if (!hasBars(found) && !s) {
+    say($("analytics-of"), symbol);
+    $("analytics").replaceChildren(el("p", { className: "empty" }, `No analytics of ${symbol} yet: they need a history of bars.`));
     return;
   }
-  $("analytics").replaceChildren(
+  say($("analytics-of"), `${symbol}, bars of ${found.period}`);
+  const shown = [
     el("div", { className: "regime" }, ...regimeBadges(regime?.data)),
+    why(regime),
     el(
       "dl", { className: "metrics" },
       metric("Volatility a year", v?.annualized == null ? DASH : percent(100 * v.annualized)),
@@ -56,7 +73,8 @@ async function analytics(choice) {
       metric("z-score", figure(d?.z_score, 3)),
       metric("Spread", s?.spread_percentage == null ? DASH : percent(s.spread_percentage, 4)),
     ),
-  );
+  ];
+  $("analytics").replaceChildren(...shown.filter(Boolean));
 }
 
 function anomalyRow() {

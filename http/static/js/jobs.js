@@ -7,6 +7,12 @@ import { WindowedTable, cell, head } from "./table.js";
 const TONES = { running: "info", pending: "quiet", completed: "good", failed: "bad" };
 const ORDER = ["running", "failed", "pending", "completed"];
 
+function rest(job) {
+  if (job.error_message) return job.error_message;
+  if (job.completed_at) return `ended ${moment(job.completed_at)}`;
+  return job.eta_seconds === null ? DASH : `${duration(job.eta_seconds)} left`;
+}
+
 function makeRow() {
   const name = el("span");
   const what = cell();
@@ -30,11 +36,12 @@ function makeRow() {
       say(state, job.status);
       tone(state, TONES[job.status]);
       progress.value = job.progress;
+      progress.classList.toggle("ended", job.status !== "running");
       progress.setAttribute("aria-label", `Progress of ${symbol} ${dataset(data_type, timeframe)}`);
       say(done, percent(job.progress, 0));
       say(rows, count(job.records_fetched));
       say(speed, rate(job.rows_per_second));
-      say(left, job.error_message ?? (job.completed_at ? `ended ${moment(job.completed_at)}` : job.eta_seconds !== null ? `${duration(job.eta_seconds)} left` : DASH));
+      say(left, rest(job));
     },
   };
 }
