@@ -43,12 +43,14 @@ CONFIG = "data-manager config"
 REPLAY = "data-manager replay recording.ndjson"
 MIGRATE = "data-manager migrate"
 REPAIR = tuple(line for line in COMMANDS if re.match("data-manager (gaps|backfill|audit) ", line))
+SEEN = tuple(line for line in COMMANDS if re.match("data-manager (status|tree|ledger|quarantine|export)\\b", line))
+FINDS = ("data-manager status", "data-manager ledger verify")  # end with 1 where they find something, as in a demo
 STATS, BACKUP, RESTORE = STORE = tuple(line for line in COMMANDS if line.startswith("data-manager store "))
 
 
 def test_every_command_of_the_readme_is_run_by_a_test_below() -> None:
     assert COMMANDS
-    assert set(COMMANDS) == {*MAKE, *CURL, *REPAIR, *STORE, DEMO, RUN, CONFIG, REPLAY, MIGRATE}
+    assert set(COMMANDS) == {*MAKE, *CURL, *SEEN, *REPAIR, *STORE, DEMO, RUN, CONFIG, REPLAY, MIGRATE}
     assert {path_of(line) for line in CURL} == ANSWERS.keys()
 
 
@@ -145,6 +147,19 @@ def is_depth(body: Any) -> None:
     assert body["data"]["asks"]
 
 
+def are_best(body: Any) -> None:
+    assert {"bid_price", "ask_price"} <= body["values"][0].keys()
+
+
+def is_ledger(body: Any) -> None:
+    assert body["balanced"] is True
+    assert body["total"]["received"] > 0
+
+
+def are_quarantined(body: Any) -> None:
+    assert len(body["data"]) <= 3
+
+
 def are_datasets(body: Any) -> None:
     assert body["datasets"] == body["data"]
     assert body["total_count"] == len(body["data"])
@@ -174,6 +189,9 @@ ANSWERS: dict[str, Callable[[Any], None] | None] = {
     "/data/candles": are_candles,
     "/data/trades": are_trades,
     "/data/depth": is_depth,
+    "/data/book": are_best,
+    "/ledger": is_ledger,
+    "/quarantine": are_quarantined,
     "/catalog/datasets": are_datasets,
     "/health": is_health,
     "/gaps": are_gaps,
@@ -205,6 +223,14 @@ def test_what_the_readme_types_beside_a_running_demo_is_done(demo: Command, line
     done = sh(line, demo.folder, API_PORT="0")  # the demo has picked its port, and written it down
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout
+
+
+@pytest.mark.parametrize("line", SEEN)
+def test_what_the_readme_looks_at_beside_a_running_demo_is_shown(demo: Command, line: str) -> None:
+    done = sh(line, demo.folder, API_PORT="0")
+    assert done.returncode in ((0, 1) if line in FINDS else (0,)), done.stdout + done.stderr
+    file = re.search("--out (.*)", line)
+    assert (demo.folder / file[1]).read_text().count("\n") > 10 if file else done.stdout
 
 
 # -- in production ------------------------------------------------------------------------------------------
