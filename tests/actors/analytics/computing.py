@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
 from data_manager.actors.analytics.bars import Bars
@@ -32,18 +33,21 @@ PATIENCE_S = 60.0
 
 
 def candles(timeframe: str, bars: Bars) -> list[Candle]:
-    """The bars as the exchange's REST side is stored."""
-    columns = (
-        bars.open_times, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.quote_volume, bars.trades,
-        bars.taker_buy,
-    )  # fmt: skip
+    """The bars as the exchange's REST side is stored; NaN is what the source does not tell."""
+    columns = (bars.open, bars.high, bars.low, bars.close, bars.volume, bars.quote_volume, bars.taker_buy)
+    texts = zip(*([text(value) for value in column] for column in columns), strict=True)
+    counts = [None if np.isnan(count) else int(count) for count in bars.trades]
     return [
         Candle(
-            timeframe, int(at), *map(repr, map(float, (open_, high, low, close, volume, quote))), int(trades),
-            repr(float(bought)), None, "rest", True, None, None, 0, 0, int(at),
-        )
-        for at, open_, high, low, close, volume, quote, trades, bought in zip(*columns, strict=True)
+            timeframe, at, *prices, quote, count, bought, None, "rest", True, None, None, 0, 0, at
+        )  # type: ignore[arg-type]
+        for at, (*prices, quote, bought), count in zip(map(int, bars.open_times), texts, counts, strict=True)
     ]  # fmt: skip
+
+
+def text(value: float) -> str | None:
+    """A number as the exchange writes it."""
+    return None if np.isnan(value) else repr(float(value))
 
 
 def history(timeframe: str, days: int, end_ms: int, seed: int) -> list[Candle]:
