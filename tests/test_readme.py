@@ -236,7 +236,12 @@ def test_what_the_readme_looks_at_beside_a_running_demo_is_shown(demo: Command, 
 # -- in production ------------------------------------------------------------------------------------------
 
 
-QUIET = {"API_PORT": "0", "METRICS_PORT": "0", "ENABLE_BACKFILLER": "false"}  # the real exchange is asked nothing
+QUIET = {  # the real exchange is asked nothing, and no command here waits for numbers
+    "API_PORT": "0",
+    "METRICS_PORT": "0",
+    "ENABLE_BACKFILLER": "false",
+    "ENABLE_ANALYTICS": "false",
+}
 
 
 class Typed(Command):

@@ -26,6 +26,8 @@ from data_manager.storage.protocols import Job, JobReason, JobStatus
 from data_manager.storage.records import ALL_SYMBOLS, CATEGORIES, Candle
 from data_manager.system.messages import Detected, DetectRequested, Pong
 from data_manager.system.metrics import Totals
+from data_manager.system.settings import Settings
+from data_manager.system.tree import ANALYTICS, specs_of
 from tests.actors.analytics.computing import SYMBOLS, Computing, body, history
 from tests.log_capture import logs_to
 
@@ -260,6 +262,13 @@ def test_history_that_does_not_come_is_not_waited_for_for_ever(tmp_path: Path, m
 def test_a_message_it_does_not_know_is_an_error(tmp_path: Path) -> None:
     with closing(Computing(tmp_path)) as computing, pytest.raises(TypeError, match="Pong"):
         AnalyticsWorker(computing.context()).receive(Pong("router", 1, 1, "running", "", None, 0.0, Totals()))
+
+
+def test_it_is_a_part_of_the_tree_that_can_be_switched_off_and_whose_end_is_not_the_trees() -> None:
+    (spec,) = (spec for spec in specs_of(Settings()) if spec.name == ANALYTICS == DetectRequested.to)
+    assert not spec.essential
+    assert spec.stage > max(each.stage for each in specs_of(Settings()) if each.name != ANALYTICS)
+    assert ANALYTICS not in {each.name for each in specs_of(Settings(enable_analytics=False))}
 
 
 @pytest.mark.parametrize(
