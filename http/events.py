@@ -7,6 +7,8 @@ events more slowly than they come loses those that wait for it, and is sent a ne
 from __future__ import annotations
 
 import asyncio
+import logging
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -26,10 +28,12 @@ from data_manager.http.live import (
     incidents_of,
     jobs_of,
 )
+from data_manager.http.middleware import TRACE_CHARS
 from data_manager.http.ports import Services
 from data_manager.storage.protocols import Catalog, GapStatus, JobStatus
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import StoreError
+from data_manager.system.logs import log
 from data_manager.system.messages import Tree
 
 MAX_CLIENTS = 50
@@ -122,6 +126,8 @@ class Live:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Send events until the client or the service has had enough."""
+        if self._closed:
+            raise unavailable("Events are not told now; GET /system/tree tells of one moment.")
         if len(self._clients) >= MAX_CLIENTS:
             raise unavailable(f"{MAX_CLIENTS} clients follow the events already; GET /system/tree tells of one moment.")
         response = web.StreamResponse(headers=HEADERS)
@@ -164,7 +170,6 @@ class Live:
     @contextmanager
     def _following(self, request: web.Request) -> Iterator[Client]:
         client = Client(request.transport)
-        client.ended = self._closed
         self._clients.add(client)
         self._wanted.set()
         try:
@@ -233,15 +238,22 @@ def add_to(app: web.Application, services: Services) -> None:
     live = Live(services)
     reading: list[asyncio.Task[None]] = []
 
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            trace = "".join(traceback.format_exception(error))[-TRACE_CHARS:]
+            log("events_failed", logging.ERROR, trace=trace)
+            live.close()  # rather than tell of what is no longer so
+
     async def start(_: web.Application) -> None:
-        reading.append(asyncio.create_task(live.read()))
+        task = asyncio.create_task(live.read())
+        task.add_done_callback(ended)
+        reading.append(task)
 
     async def close(_: web.Application) -> None:
         live.close()  # aiohttp would wait for them
         for task in reading:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.wait(reading)
 
     app.router.add_get("/system/events", live.serve)
     app.on_startup.append(start)

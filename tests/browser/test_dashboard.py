@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from data_manager.http import events
 from data_manager.storage.protocols import AuditLog, GapStatus
 from data_manager.system.messages import CommandDone
 from tests.browser.dashboard import PHONE, dashboard, gap, job, stored, texts, working
@@ -278,6 +279,18 @@ def test_a_supervisor_that_is_silent_makes_everything_unknown(browser: Browser, 
         shown.served.system.age_s = 60.0
         expect(shown.page.locator("#trouble")).to_contain_text("The supervisor does not report")
         expect(answer(shown, "Is data flowing?")).to_contain_text("Unknown")
+
+
+def test_a_service_that_takes_nobody_more_is_asked_again(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        with monkeypatch.context() as full:
+            full.setattr(events, "MAX_CLIENTS", 0)
+            shown.page.goto(f"{shown.served.url}/ui")
+            expect(shown.page.locator("#connection")).to_have_text("reconnecting")
+            expect(answer(shown, "Is data flowing?")).to_contain_text("Unknown")
+        expect(shown.page.locator("#connection")).to_have_text("live")
 
 
 def test_text_of_the_service_is_never_taken_for_markup(browser: Browser, tmp_path: Path) -> None:

@@ -245,6 +245,19 @@ def test_a_client_that_takes_nothing_holds_up_neither_the_others_nor_the_end(tmp
     with_api(tmp_path, check)
 
 
+def test_a_fault_of_our_own_ends_the_events_instead_of_telling_old_ones(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        async with api.session.get("/system/events") as response:
+            follower = Follower(response)
+            await follower.until("snapshot")
+            api.system.latest = "no tree"
+            with pytest.raises(EOFError):
+                await follower.until("never")
+        assert (await api.get("/system/events")).status == 503
+
+    with_api(tmp_path, check)
+
+
 def test_where_too_many_events_wait_a_snapshot_takes_their_place() -> None:
     async def run() -> None:
         client = events.Client(None)

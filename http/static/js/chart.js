@@ -10,12 +10,15 @@ const PHONE_BARS = 60;
 const PHONE_PX = 520;
 const GAPS_LIMIT = 500;
 const REFRESH_MS = 5000;
+const GAPS_REFRESH_MS = 60_000; // sooner when an event says that they have changed
 const PRICE_PX = 64; // the scale at the right
 const TIME_PX = 20; // and below
 const VOLUME_PART = 0.2;
 const GRID_LINES = 5;
 const HATCH_PX = 7;
 const LABEL_PX = 18; // the height of a price on its ground
+
+let gapsOf = { symbol: null, at: 0, gaps: [] };
 
 const canvas = $("chart");
 const pen = canvas.getContext("2d");
@@ -29,18 +32,26 @@ const concerns = (gap, period) => gap.data_type === "trades" || (gap.data_type =
 
 const overlaps = (gap, from, to) => ms(gap.start) < to && ms(gap.end) > from;
 
+async function gaps(symbol) {
+  if (gapsOf.symbol !== symbol || Date.now() - gapsOf.at > GAPS_REFRESH_MS) {
+    const found = await get("/gaps", { pair: symbol, limit: GAPS_LIMIT });
+    gapsOf = { symbol, at: Date.now(), gaps: found.data };
+  }
+  return gapsOf.gaps;
+}
+
 async function look(choice) {
   const { symbol, period } = choice;
   const step = STEP_MS[period];
   const to = (Math.floor(Date.now() / step) + 1) * step;
   const from = to - (canvas.clientWidth < PHONE_PX ? PHONE_BARS : BARS) * step;
   const within = { start: new Date(from).toISOString(), end: new Date(to).toISOString() };
-  const [candles, gaps] = await Promise.all([
+  const [candles, known] = await Promise.all([
     get("/data/candles", { pair: symbol, period, limit: BARS, dialect: "head", ...within }),
-    get("/gaps", { pair: symbol, limit: GAPS_LIMIT }),
+    gaps(symbol),
   ]);
   if (symbol !== choice.symbol || period !== choice.period) return;
-  const touching = gaps.data.filter((gap) => concerns(gap, period) && overlaps(gap, from, to));
+  const touching = known.filter((gap) => concerns(gap, period) && overlaps(gap, from, to));
   const repaired = touching.filter((gap) => gap.status === "closed");
   const bars = candles.data.map((bar) => {
     const time = ms(bar.timestamp);
@@ -222,7 +233,7 @@ function byKey(event) {
   point(move === -Infinity ? 0 : move === Infinity ? shown.bars.length - 1 : at + move);
 }
 
-export function chart(choice) {
+export function chart(live, choice) {
   const refresh = () => {
     if (choice.symbol && !document.hidden) look(choice).catch((problem) => {
       if (!shown.bars.length) {
@@ -246,5 +257,8 @@ export function chart(choice) {
   });
   new ResizeObserver(draw).observe(canvas);
   document.addEventListener("themechange", draw);
+  live.on(["gaps"], () => {
+    gapsOf.symbol = null;
+  });
   setInterval(refresh, REFRESH_MS);
 }

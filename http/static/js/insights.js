@@ -5,7 +5,7 @@ import { $, badge, el, say } from "./dom.js";
 import { DASH, count, figure, moment, percent, plural } from "./format.js";
 import { WindowedTable, cell, head } from "./table.js";
 
-const REFRESH_MS = 15_000;
+const REFRESH_MS = 30_000;
 const ANOMALIES_LIMIT = 200;
 const USUAL_PERIOD = "1h"; // analysed wherever anything is; the shown one may not be
 

@@ -82,7 +82,7 @@ const summary = health(() => showTiles());
 showTiles = tiles(live, summary);
 symbols(live, choice);
 tree(live);
-chart(choice);
+chart(live, choice);
 jobs(live);
 insights(choice);
 quarantine(live);

@@ -7,7 +7,7 @@ import { WindowedTable, cell, head } from "./table.js";
 
 const HOUR_MS = 3_600_000;
 const HOURS = 24;
-const REFRESH_MS = 20_000;
+const REFRESH_MS = 60_000;
 const SOON_MS = 1500; // after a change of the open gaps: what has ended is only in /gaps
 const GAPS_LIMIT = 1000;
 

@@ -1,11 +1,13 @@
 // The three questions, answered; and the figures below them.
 
 import { $, el, say, tone } from "./dom.js";
-import { count, duration, percent, plural, rate } from "./format.js";
+import { DASH, count, duration, percent, plural, rate } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SPARK_POINTS = 90;
 const SECOND_MS = 1000;
+const GOOD_SCORE = 90; // as in conf/audit.yaml
+const LAG_MAX = 100; // batches that may wait for a symbol before it is worth a look
 const WELL = new Set(["running", "retired"]);
 
 const history = [];
@@ -75,14 +77,15 @@ function figures(live, health) {
   const well = actors.filter((actor) => WELL.has(actor.state)).length;
   const restarts = actors.reduce((sum, actor) => sum + actor.restarts, 0);
   const bad = rates.reduce((sum, row) => sum + row.quarantined, 0);
+  const score = health?.overall_score ?? null;
   const lag = actors.reduce((most, actor) => Math.max(most, actor.symbol ? actor.lag ?? 0 : 0), 0);
   return [
-    ["actors running", actors.length ? `${count(well)} / ${count(actors.length)}` : "–", well < actors.length ? "warn" : ""],
+    ["actors running", actors.length ? `${count(well)} / ${count(actors.length)}` : DASH, well < actors.length ? "warn" : ""],
     ["restarts", count(restarts), ""],
     ["events taken in", count(rates.reduce((sum, row) => sum + row.events, 0)), ""],
-    ["batches behind", count(lag), lag > 100 ? "warn" : ""],
+    ["batches behind", count(lag), lag > LAG_MAX ? "warn" : ""],
     ["quarantined", count(bad), bad ? "warn" : ""],
-    ["quality score", health?.overall_score == null ? "–" : health.overall_score.toFixed(1), health?.overall_score < 90 ? "warn" : ""],
+    ["quality score", score === null ? DASH : score.toFixed(1), score !== null && score < GOOD_SCORE ? "warn" : ""],
     ["open incidents", count(live.incidents.size), live.incidents.size ? "warn" : ""],
     ["up for", duration(upFor(actors)), ""],
   ];
