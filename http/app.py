@@ -23,7 +23,7 @@ from data_manager.http import (
     quarantine,
     ui,
 )
-from data_manager.http.middleware import boundary
+from data_manager.http.middleware import boundary, name_request
 from data_manager.http.ports import Services
 
 BODY_MAX = 64 * 1024  # no route takes more
@@ -43,9 +43,16 @@ protocol_log = logging.getLogger("data_manager.http")
 protocol_log.addFilter(OurFaultsOnly())
 
 
+def application(services: Services) -> web.Application:
+    """One without routes yet."""
+    app = web.Application(middlewares=[boundary(services)], client_max_size=BODY_MAX)
+    app.on_response_prepare.append(name_request)
+    return app
+
+
 def build_app(services: Services) -> web.Application:
     """The API on API_PORT."""
-    app = web.Application(middlewares=[boundary(services)], client_max_size=BODY_MAX)
+    app = application(services)
     for family in (health, data, analysis, anomalies, catalog, gaps, ledger, quarantine, backfill, audit, control):
         app.add_routes(family.routes(services))
     app.add_routes(metrics.routes(services.system))
@@ -56,7 +63,7 @@ def build_app(services: Services) -> web.Application:
 
 def build_metrics_app(services: Services) -> web.Application:
     """What METRICS_PORT serves."""
-    app = web.Application(middlewares=[boundary(services)], client_max_size=BODY_MAX)
+    app = application(services)
     app.add_routes(metrics.routes(services.system))
     return app
 

@@ -20,6 +20,7 @@ TRACE_CHARS = 3000  # the end of a trace, which names the error
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+ID_KEY = web.RequestKey("request_id", str)
 UNMATCHED = "unmatched"  # the endpoint label where no route fits: a raw path would be a series per guess
 
 
@@ -29,17 +30,22 @@ def boundary(services: Services) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = services.clock.monotonic()
-        request_id = request_id_of(request, services)
+        request_id = request[ID_KEY] = request_id_of(request, services)
         try:
             response, error = await handler(request), ""
         except Exception as raised:  # noqa: BLE001  the HTTP boundary: a bug in one handler is one response
             refusal = refusal_for(request, raised, request_id)
             response, error = problem(refusal), refusal.kind
-        response.headers["X-Request-Id"] = request_id
         count(services, request, response, services.clock.monotonic() - started, error)
         return response
 
     return middleware
+
+
+async def name_request(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the request's id into the response's head before that is sent, which a stream does by itself."""
+    if ID_KEY in request:
+        response.headers["X-Request-Id"] = request[ID_KEY]
 
 
 def refusal_for(request: web.Request, raised: Exception, request_id: str) -> Refusal:
@@ -76,7 +82,7 @@ def count(services: Services, request: web.Request, response: web.StreamResponse
     method = request.method if request.method in METHODS else "other"
     metrics = services.metrics
     metrics.inc("data_manager_requests_total", method=method, endpoint=endpoint, status_code=str(response.status))
-    if response.content_type != "text/event-stream":  # whose length says nothing of how quickly we answer
+    if isinstance(response, web.Response):  # how long a stream takes says nothing of how quickly we answer
         metrics.observe("data_manager_request_duration_seconds", seconds, method=method, endpoint=endpoint)
     size = request.content_length or 0
     metrics.inc("data_manager_request_size_bytes", size, method=method, endpoint=endpoint)

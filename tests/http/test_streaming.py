@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from data_manager.http import streaming
 from data_manager.http.streaming import CSV, NDJSON, ROWS_MAX, csv_lines, form_of, ndjson
+from data_manager.system.metrics import series
 from tests.eventually import eventually
 from tests.http.serving import BTC, MINUTE, NOW_MS, Api, candle, funding, trade
 from tests.http.test_data import with_api
@@ -200,6 +201,25 @@ def test_asking_for_the_head_of_a_stream_brings_no_body(tmp_path: Path) -> None:
         answer = await api.request("HEAD", "/data/trades", params={"pair": BTC}, headers=AS_CSV)
         assert (answer.status, answer.body) == (200, b"")
         assert (await api.get("/data/trades", pair=BTC)).status == 200
+
+    with_api(tmp_path, check)
+
+
+def test_a_stream_carries_its_request_id_and_is_counted_without_its_length_in_time(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        named = AS_CSV | {"X-Request-Id": "mine-1"}
+        answer = await stream(api, "/data/trades", named, pair=BTC)
+        assert answer.headers["X-Request-Id"] == "mine-1"
+        assert (await stream(api, "/data/trades", AS_CSV, pair=BTC)).headers["X-Request-Id"]
+        await api.get("/data/trades", pair=BTC)
+
+        def counters() -> dict[str, float]:
+            return api.services.metrics.totals().counters
+
+        labels = {"method": "GET", "endpoint": "/data/trades"}
+        counted = series("data_manager_requests_total", labels | {"status_code": "200"})
+        await eventually(lambda: counters()[counted] == 3)
+        assert counters()[series("data_manager_request_duration_seconds_count", labels)] == 1, "of the page alone"
 
     with_api(tmp_path, check)
 
