@@ -211,3 +211,23 @@ def test_many_records_of_every_time_are_found_by_every_filter(store: MarketStore
         (candle(38).open_time, "5m"),
     ]  # fmt: skip
     assert event(newest[0]).event_type == "kline"
+
+
+def test_a_quarantined_event_is_found_by_its_key_and_by_its_reason(store: MarketStore) -> None:
+    events = [quarantined(1), quarantined(2, reason="symbol_mismatch"), quarantined(1, incarnation=6)]
+    store.write(BTC, received(*events))
+    for equal, found in (
+        ((("incarnation", 5), ("feed_seq", 1)), [(5, 1)]),
+        ((("incarnation", 6), ("feed_seq", 2)), []),
+        ((("reason", "symbol_mismatch"),), [(5, 2)]),
+    ):
+        rows = store.rows(BTC, Quarantined, Query(equal=equal))
+        assert [(row.incarnation, row.feed_seq) for row in rows] == found
+
+
+def test_rows_of_the_feed_are_told_from_repaired_ones_by_their_place_in_it(store: MarketStore) -> None:
+    store.write(BTC, received(trade(1), trade(2), agg_trade(1)))
+    store.merge(BTC, [trade(3, feed_seq=0, market_seq=0)])
+    repaired = Query(equal=(("kind", "trade"), ("feed_seq", 0)))
+    assert store.count(BTC, Trade, repaired, 2**62) == 1
+    assert store.count(BTC, Trade, Query(equal=(("kind", "trade"),)), 2**62) == 3

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_manager.storage.protocols import MarketStore, Query
 from data_manager.storage.records import Trade
-from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.storage.walking import following
-from tests.storage.examples import BTC, FixedClock, agg_trade, received, trade
+from tests.storage.examples import BTC, agg_trade, received, trade
 
 times = st.lists(st.integers(0, 9), max_size=30)
 
@@ -63,8 +60,7 @@ def test_no_offset_grows_with_the_walk() -> None:
 
 
 @pytest.mark.parametrize("descending", [False, True])
-def test_a_real_store_is_walked_through_across_kinds(tmp_path: Path, descending: bool) -> None:
-    store: MarketStore = SqliteMarketStore(tmp_path, clock=FixedClock())
+def test_a_real_store_is_walked_through_across_kinds(store: MarketStore, descending: bool) -> None:
     rows = [trade(n, time_ms=n // 5) for n in range(40)] + [agg_trade(n, time_ms=n // 4) for n in range(20)]
     store.write(BTC, received(*rows))
     seen: list[Trade] = []
@@ -72,6 +68,5 @@ def test_a_real_store_is_walked_through_across_kinds(tmp_path: Path, descending:
     while found := store.rows(BTC, Trade, query):
         seen += found
         query = following(query, found)
-    store.close()
     assert len(seen) == len(rows)
     assert {(each.kind, each.trade_id) for each in seen} == {(each.kind, each.trade_id) for each in rows}
