@@ -17,6 +17,7 @@ from aiohttp import web
 
 from data_manager.http.condition import delivery
 from data_manager.http.errors import unavailable
+from data_manager.http.health import TREE_STALE_S
 from data_manager.http.live import (
     Difference,
     Findings,
@@ -45,7 +46,6 @@ WRITE_S = 20.0  # a client that takes nothing for so long is gone
 GAPS_MAX = 500
 JOBS_MAX = 100  # of those that have not ended
 ENDED_JOBS_MAX = 20
-TREE_SILENT_S = 15.0  # as for /health/liveness
 
 OPEN_GAPS = (GapStatus.OPEN.value, GapStatus.BACKFILLING.value)
 OPEN_JOBS = (JobStatus.RUNNING.value, JobStatus.PENDING.value)
@@ -202,7 +202,7 @@ class Live:
 
     def _service(self, tree: Tree | None, findings: Findings | None) -> dict[str, object]:
         return {
-            "supervisor_answers": tree is not None and self._services.system.tree_age_s() < TREE_SILENT_S,
+            "supervisor_answers": tree is not None and self._services.system.tree_age_s() < TREE_STALE_S,
             "catalog_answers": self._catalog_answers,
             "draining": tree is not None and tree.draining,
             "delivery": delivery(tree),
