@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 import numpy as np
 
@@ -33,8 +35,13 @@ class Book(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def spread(self) -> float:
-        """What lies between the best prices."""
-        return float(self.asks.prices[0] - self.bids.prices[0])
+        """What lies between the best prices.
+
+        In the digits that the exchange gave, which a float's shortest text still has: the difference of the floats
+        themselves shows what 102112.2 lacks of being one (0.10000000000582 for a tick of 0.1).
+        """
+        ask, bid = (Decimal(repr(float(side.prices[0]))) for side in (self.asks, self.bids))
+        return float(ask - bid)
 
 
 def book_of(depth: Depth) -> Book | Unknown:

@@ -28,6 +28,11 @@ def test_a_stored_snapshot_is_a_book_of_floats():
     assert (found.time_ms, found.mid, found.spread) == (START_MS, 100.0, 1.0)
 
 
+def test_a_spread_has_the_digits_that_the_exchange_gave():
+    found = book_of(depth((("102112.2", "2"),), (("102112.3", "3"),)))
+    assert found.spread == 0.1
+
+
 @pytest.mark.parametrize("level", [("99.5", "0"), ("0", "5"), ("-1", "5")])
 def test_a_level_of_nothing_is_none(level: tuple[str, str]):
     found = book_of(depth((level, ("99", "1")), (("100.5", "3"),)))
