@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import msgspec
 import typer
 
 from data_manager.system.commands.options import Assign, ConfigFile
-from data_manager.system.commands.service import AsJson, Service, Url, connect
+from data_manager.system.commands.service import AsJson, Service, Url, connect, echo_json
 
 if TYPE_CHECKING:
     from data_manager.system.clock import Clock
@@ -19,7 +18,7 @@ T = TypeVar("T")
 RATE_S = 1.0  # over which the rate of events is measured
 
 
-class Status(msgspec.Struct, frozen=True):
+class Status(NamedTuple):
     """What was found; None is what could not be asked, since a part of the service is away."""
 
     url: str
@@ -53,13 +52,14 @@ def status(url: Url = None, config_file: ConfigFile = None, assign: Assign = Non
 
     Exit codes: 0 good, 1 there is a problem, 2 usage, 3 the service does not answer.
     """
+    import orjson
+
     from data_manager.system.cli import PROBLEM_FOUND
     from data_manager.system.clock import SystemClock
 
     found = asked(connect(config_file, assign, url), SystemClock())
     if as_json:
-        report = {**msgspec.structs.asdict(found), "problems": found.problems}
-        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        echo_json(orjson.dumps({**found._asdict(), "problems": found.problems}))
     else:
         typer.echo(in_words(found))
     if found.problems:
@@ -68,6 +68,8 @@ def status(url: Url = None, config_file: ConfigFile = None, assign: Assign = Non
 
 def asked(service: Service, clock: Clock) -> Status:
     """All of it; raises ServiceAway where nothing answers."""
+    import msgspec
+
     from data_manager.system.commands.service_answers import Ledger, Listed, Readiness, Summary, decode
 
     def part(path: str, kind: type[T], **query: object) -> T | None:

@@ -62,7 +62,7 @@ def test_a_service_that_works_is_shown_on_one_screen_and_ends_with_0(
 def test_a_status_as_json_has_every_part(api: ServedApi, typed: Terminal) -> None:
     api.system.latest = working_tree()
     found = json.loads(typed("status", "--json", "--url", api.url).out)
-    assert set(found) == {*status_module.Status.__struct_fields__, "problems"}
+    assert set(found) == {*status_module.Status._fields, "problems"}
     assert (found["ready"], found["balanced"], found["problems"]) == (True, True, [])
     assert found["gaps"] == {"open": 0, "backfilling": 0, "unfillable": 0}
 
