@@ -96,7 +96,7 @@ class AnomalyRoutes:
             raise unavailable(BUSY) from None
         if detected.problem:
             raise unavailable(detected.problem)
-        body = {
+        body: dict[str, object] = {
             "pair": asked.pair,
             "timeframe": asked.timeframe,
             "method": asked.method,
@@ -104,6 +104,8 @@ class AnomalyRoutes:
             "anomalies": list(map(found_value, detected.anomalies)),
             "timestamp": self._now(),
         }
+        if detected.note:
+            body["metadata"] = {"message": detected.note}
         return answer(request, body)
 
     async def summary(self, request: web.Request) -> web.Response:

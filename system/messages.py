@@ -204,13 +204,17 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Detected(Hint, frozen=True):
-    """What DetectRequested has found; `problem` is the sentence that says why it could not look, else empty."""
+    """What DetectRequested has found.
+
+    `problem` is the sentence that says why it could not look now, `note` why the bars that there are cannot be judged.
+    """
 
     to = "http"
 
     request_id: str
     anomalies: tuple[Found, ...] = ()
     problem: str = ""
+    note: str = ""
 
 
 # -- anyone -> supervisor -----------------------------------------------------------------------------------

@@ -54,10 +54,25 @@ class Windows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return max(together, *map(span_ms, self.labels()))
 
 
+class Judging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is judged in a timeframe, and the time before it that it is judged by."""
+
+    anomalies: str
+    training: str
+
+    def __post_init__(self) -> None:
+        self.longest_ms()
+
+    def longest_ms(self) -> int:
+        """How far back that goes, without the warm-up."""
+        return span_ms(self.anomalies) + span_ms(self.training)
+
+
 class AnalyticsConf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
     timeframes: dict[str, Windows]
+    on_demand: dict[str, Judging]  # where anomalies can be asked for and no cycle looks for them
     warm_up_bars: int
     benchmark: str
     volatility: VolatilityParameters
@@ -71,17 +86,22 @@ class AnalyticsConf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anomalies: AnomalyParameters
 
     def __post_init__(self) -> None:
-        for timeframe, windows in self.timeframes.items():
+        for timeframe in (*self.timeframes, *self.on_demand):
             if timeframe not in TIMEFRAMES:
-                raise ValueError(f"timeframes names {timeframe}, which is no timeframe")
+                raise ValueError(f"timeframes or on_demand names {timeframe}, which is no timeframe")
+        for timeframe, windows in self.timeframes.items():
             if TIMEFRAMES[windows.inside] >= TIMEFRAMES[timeframe]:
                 raise ValueError(f"inside of {timeframe} must be a shorter timeframe, not {windows.inside}")
         if self.warm_up_bars < 0:
             raise ValueError("warm_up_bars must not be below 0")
 
+    def judging(self, timeframe: str) -> Windows | Judging:
+        """In which time a timeframe's anomalies are looked for; KeyError for one that has none."""
+        return self.timeframes.get(timeframe) or self.on_demand[timeframe]
+
     def history_ms(self, timeframe: str) -> int:
         """How much of a timeframe one read takes: its longest window and the warm-up."""
-        return self.timeframes[timeframe].longest_ms() + self.warm_up_bars * TIMEFRAMES[timeframe]
+        return self.judging(timeframe).longest_ms() + self.warm_up_bars * TIMEFRAMES[timeframe]
 
 
 def analytics_conf() -> AnalyticsConf:

@@ -70,9 +70,6 @@ class Detective:
 
     async def answer(self, asked: DetectRequested) -> Detected:
         """Judge one symbol's bars by one method, now, and keep what is found."""
-        if asked.timeframe not in self._conf.timeframes:
-            offered = " and ".join(self._conf.timeframes)
-            return Detected(asked.request_id, problem=f"Anomalies are looked for in bars of {offered} only.")
         symbol, timeframe, at_ms = Symbol(asked.symbol), asked.timeframe, now_ms(self._clock)
         read = partial(history, symbol=symbol, timeframe=timeframe, conf=self._conf, at_ms=at_ms)
         try:
@@ -81,8 +78,8 @@ class Detective:
             return Detected(asked.request_id, problem=str(error))
         detection = await self._judge(bars, timeframe, at_ms, [asked.method])
         if asked.method in detection.reasons:
-            problem = f"{asked.method} cannot judge {symbol} {timeframe}: {detection.reasons[asked.method]}."
-            return Detected(asked.request_id, problem=problem)
+            note = f"{asked.method} cannot judge {symbol} {timeframe}: {detection.reasons[asked.method]}."
+            return Detected(asked.request_id, note=note)
         await self._keep(symbol, self._findings(symbol, timeframe, detection))
         return Detected(asked.request_id, tuple(Found(**msgspec.structs.asdict(each)) for each in detection.anomalies))
 
@@ -113,7 +110,7 @@ class Detective:
 
 def judged(bars: Bars, timeframe: str, at_ms: int, conf: AnalyticsConf, methods: Collection[str]) -> Detection:
     """The newest bars of a timeframe, judged by those before them."""
-    windows = conf.timeframes[timeframe]
+    windows = conf.judging(timeframe)
     newest = Window.ending(end_ms(timeframe, at_ms), windows.anomalies)
     return detect(bars, newest, Window.ending(newest.start_ms, windows.training), conf.anomalies, methods)
 

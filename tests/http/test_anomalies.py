@@ -163,6 +163,17 @@ def test_a_catalog_that_is_away_is_503(tmp_path: Path, path: str, tail: str) -> 
 
 
 @path
+def test_bars_that_cannot_be_judged_hold_no_anomaly_and_the_answer_says_why(tmp_path: Path, path: str) -> None:
+    async def check(api: Api) -> None:
+        api.system.detected = Detected("1", note="zscore cannot judge BTCUSDT 4h: 3 bars.")
+        answer = await api.post(f"{path}/detect?pair=BTCUSDT&timeframe=4h")
+        assert (answer.status, answer.body["anomalies_detected"], answer.body["anomalies"]) == (200, 0, [])
+        assert answer.body["metadata"] == {"message": "zscore cannot judge BTCUSDT 4h: 3 bars."}
+
+    with_api(tmp_path, check)
+
+
+@path
 def test_detection_answers_with_what_was_found(tmp_path: Path, path: str) -> None:
     async def check(api: Api) -> None:
         api.system.detected = Detected(

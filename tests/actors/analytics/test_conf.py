@@ -82,7 +82,7 @@ def test_the_limits_of_anomalies():
         (lambda c: c["timeframes"]["1h"].update(volume="1 day"), "a window is a number of hours or days"),
         (lambda c: c["timeframes"]["1h"].update(inside="1h"), "must be a shorter timeframe"),
         (lambda c: c["timeframes"]["1h"].update(inside="3m"), "inside names 3m"),
-        (lambda c: c["timeframes"].update({"2h": c["timeframes"]["1h"]}), "timeframes names 2h"),
+        (lambda c: c["timeframes"].update({"2h": c["timeframes"]["1h"]}), "timeframes or on_demand names 2h"),
         (lambda c: c["anomalies"]["limits"].update(high="3"), "limits must ascend"),
         (lambda c: c["anomalies"].update(medium_quantile="1.5"), "quantiles must ascend"),
         (lambda c: c.update(warm_up_bars="-1"), "warm_up_bars must not be below 0"),

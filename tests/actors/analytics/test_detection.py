@@ -23,7 +23,7 @@ from data_manager.actors.analytics.troubles import Troubles
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.catalog import SqlCatalog
 from data_manager.storage.protocols import AuditLog, Catalog, MarketStore
-from data_manager.storage.records import Candle, Series, Symbol
+from data_manager.storage.records import TIMEFRAMES, Candle, Series, Symbol
 from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.clock import SystemClock
 from data_manager.system.errors import StoreUnavailable
@@ -169,11 +169,13 @@ def test_what_has_become_graver_is_the_same_row_and_not_new(tmp_path: Path) -> N
         assert catalog.audit_logs() == ([after], 1)
 
 
+@pytest.mark.parametrize("timeframe", TIMEFRAMES)
 @pytest.mark.parametrize("method", ["zscore", "ecod"])
-def test_one_method_is_asked_alone(method: str, tmp_path: Path) -> None:
+def test_one_method_is_asked_alone_of_any_timeframe(method: str, timeframe: str, tmp_path: Path) -> None:
     async def check(found: Found) -> None:
-        answer = await found.detective.answer(DetectRequested("7", BTC, "1d", method))
-        assert "bars" in answer.problem or "returns" in answer.problem
-        assert answer.problem.startswith(f"{method} cannot judge BTCUSDT 1d: 0 ")
+        answer = await found.detective.answer(DetectRequested("7", BTC, timeframe, method))
+        assert answer.problem == ""
+        assert "bars" in answer.note or "returns" in answer.note
+        assert answer.note.startswith(f"{method} cannot judge BTCUSDT {timeframe}: 0 ")
 
     with_detective(lambda: Found(tmp_path), check)
