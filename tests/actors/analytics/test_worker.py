@@ -196,7 +196,7 @@ def test_anomalies_are_looked_for_on_demand_and_kept_once(tmp_path: Path) -> Non
             assert rows[-5].open_time in [each.open_time for each in answers["1"].anomalies]
             assert {each.method for each in answers["1"].anomalies} == {"zscore"}
             assert answers["3"].note.startswith("zscore cannot judge BTCUSDT 5m: 0 returns")
-            assert "0 returns before the judged ones" in answers["4"].problem
+            assert "0 returns before the judged ones" in answers["4"].note
             logs, total = computing.catalog.audit_logs(symbol=BTC, audit_type="anomaly", limit=1000)
             assert len({each.audit_id for each in logs}) == total
             (row,) = [
