@@ -102,7 +102,7 @@ def test_parts_make_urls_that_the_clients_read_back_whatever_they_contain(user: 
     assert (parsed["username"], parsed["password"], parsed["nodelist"]) == (user, password, [("h", 27017)])
     url = make_url(mysql.url)
     assert (url.username, url.password, url.host, url.port, url.database) == (user, password, "h", 3306, DATABASE)
-    assert not any(secret in str(described(settings)) for secret in (f":{password}@", f"{user}:"))
+    assert "@" not in str(described(settings))  # what comes before it are the credentials
 
 
 def test_the_choice_is_described_without_credentials(tmp_path: Path) -> None:
