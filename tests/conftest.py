@@ -1,4 +1,4 @@
-"""Servers that a whole run shares: started by the first test that asks, each test in a database of its own."""
+"""What a whole run shares: servers, each test in a database of its own, and how properties are tried."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import pymongo
 import pymysql
 import pytest
@@ -14,6 +15,12 @@ import pytest
 from tests.servers.databases import MariaDbServer, MongoServer
 
 _numbers = count(1)
+
+# The same examples in every run, and no verdict on how fast this machine is today.
+hypothesis.settings.register_profile(
+    "tests", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
