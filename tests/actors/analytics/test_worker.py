@@ -101,14 +101,14 @@ def test_without_any_data_each_document_says_why_each_of_its_numbers_is_missing(
     async def run() -> None:
         with closing(Computing(tmp_path)) as computing:
             async with computing.running():
-                await computing.until(lambda: len(computing.documents()) == 83)
+                await computing.until(lambda: computing.gauge("analytics_documents", state="empty") == 83)
             for each in computing.documents():
                 said = body(each)
                 reasons = said.pop("metadata")["reasons"]
                 assert each.state == "empty"
                 assert set(said.values()) == {None}
                 assert reasons.keys() == said.keys()
-            assert computing.gauge("analytics_documents", state="empty") == 83
+            assert len(computing.documents()) == 83
 
     asyncio.run(run())
 
