@@ -29,6 +29,8 @@ class Init(Message, frozen=True):
     settings: Settings
     symbol: str | None = None
     memory_hard_mb: int | None = None
+    symbols: tuple[str, ...] = ()  # all active ones of the service, now
+    token: int = 0  # of the lease that it runs under; 0: there are no leases
 
 
 class Ping(Message, frozen=True):
@@ -247,6 +249,17 @@ class TreeReply(Message, frozen=True):
 
     request_id: str
     tree: Tree
+
+
+class Assign(Message, frozen=True):
+    """What runs in this process from now on: from http, or from whoever holds the leases where several share them.
+
+    The supervisor starts what is new, ends what is not there any more, and starts anew what has another token. Each
+    Assign is whole: a repetition changes nothing.
+    """
+
+    symbols: tuple[str, ...]  # all active ones of the service, in a stable order
+    here: dict[str, int] | None = None  # actors under a lease, by name, to their fencing tokens; None: all run here
 
 
 # -- main <-> supervisor ------------------------------------------------------------------------------------
