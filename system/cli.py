@@ -22,6 +22,7 @@ from data_manager.system.commands.migrate import migrate
 from data_manager.system.commands.quarantine import quarantine
 from data_manager.system.commands.replay import replay
 from data_manager.system.commands.run import run
+from data_manager.system.commands.selftest import selftest
 from data_manager.system.commands.status import status
 from data_manager.system.commands.store import store
 from data_manager.system.commands.tree import tree
@@ -44,6 +45,7 @@ app.command()(config)
 app.command()(migrate)
 app.command()(feed)
 app.command()(replay)
+app.command()(selftest)
 app.command()(status)
 app.command()(tree)
 app.command()(export)

@@ -16,7 +16,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from data_manager.system.clock import Clock
-from data_manager.system.errors import ConfigError
+from data_manager.system.errors import ConfigError, FeedError
 from data_manager.system.logs import log, redact_url
 from data_manager.system.settings import Settings
 
@@ -85,6 +85,19 @@ class Connection:
             pause = min(pause * 2, longest)
         await self.close()
         return False
+
+    async def open_in_time(self) -> None:
+        """Connect within NATS_CONNECT_TIMEOUT, for commands, which do not wait for ever.
+
+        Raises FeedError when NATS is not there by then, and ConfigError as `open` does.
+        """
+        too_late = asyncio.Event()
+        timer = asyncio.get_running_loop().call_later(self._settings.nats_connect_timeout, too_late.set)
+        reached = await self.open(too_late)
+        timer.cancel()
+        if not reached:
+            seconds = self._settings.nats_connect_timeout
+            raise FeedError(f"NATS at {self._url} could not be reached within {seconds:g} s")
 
     async def close(self) -> None:
         """Send what is buffered and disconnect, in at most FLUSH_S + CLOSE_S seconds; may be repeated."""

@@ -19,7 +19,6 @@ import orjson
 from data_manager.system.clock import Clock
 from data_manager.system.connection import Connection
 from data_manager.system.errors import ConfigError, DataError, FeedError
-from data_manager.system.logs import redact_url
 from data_manager.system.publisher import FeedPublisher
 from data_manager.system.settings import Settings
 
@@ -126,7 +125,7 @@ async def replay(
     with open_recording(path) as file:
         connection = Connection(settings, "replay", clock)
         try:
-            await _connect(connection, settings)
+            await connection.open_in_time()
             publisher = FeedPublisher(connection.client, settings.nats_consumer_subject, clock)
             began = clock.monotonic()
             try:
@@ -183,16 +182,6 @@ def _event_ms(raw: bytes, number: int, path: Path) -> int | None:
     if not isinstance(event, dict):
         return None
     return next((ms for key in ("E", "T") if isinstance(ms := event.get(key), int) and ms > 0), None)
-
-
-async def _connect(connection: Connection, settings: Settings) -> None:
-    too_late = asyncio.Event()
-    timer = asyncio.get_running_loop().call_later(settings.nats_connect_timeout, too_late.set)
-    reached = await connection.open(too_late)
-    timer.cancel()
-    if not reached:
-        url, seconds = redact_url(settings.nats_url), settings.nats_connect_timeout
-        raise FeedError(f"NATS at {url} could not be reached within {seconds:g} s")
 
 
 async def _publish_all(
