@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import NamedTuple
+from typing import NamedTuple, NotRequired
 
 from aiohttp import web
 
+from data_manager.http.answer_types import InBothDialects, Time
 from data_manager.http.answers import answer, applied, both_dialects, stamp_or_none
 from data_manager.http.bodies import parse_body
 from data_manager.http.errors import Refusal, store_errors, unavailable
 from data_manager.http.job_requests import JobRequest, job_for, same_work
-from data_manager.http.jobs import dataset_of, job_value
+from data_manager.http.jobs import JobValue, dataset_of, job_value
+from data_manager.http.operations import Access, Answer, Operation, routes_of
 from data_manager.http.paging import ceil_ms, numbered
-from data_manager.http.params import LIMIT_MAX, JobParams, parse
+from data_manager.http.params import LIMIT_MAX, JobParams, JobPath, parse, parse_path
 from data_manager.http.ports import Services
 from data_manager.http.tokens import Guard
 from data_manager.storage.protocols import Catalog, Gap, Job, JobReason, JobStatus
@@ -38,14 +40,18 @@ class Detail(NamedTuple):
     closed_until_ms: int | None
 
 
-def routes(services: Services) -> list[web.RouteDef]:
-    """The family's routes."""
-    backfill = BackfillRoutes(services)
-    return [
-        web.post("/backfill/start", backfill.start),
-        web.get("/backfill/jobs", backfill.jobs),
-        web.get("/backfill/jobs/{job_id}", backfill.job),
-    ]
+class JobList(InBothDialects[JobValue]):
+    """A page of jobs."""
+
+    jobs: NotRequired[list[JobValue]]
+    total_count: int
+
+
+class JobDetail(JobValue):
+    """A job with the gaps that it is to close, and until when the exchange answers nobody."""
+
+    gap_ids: list[str]
+    exchange_closed_until: Time | None
 
 
 class BackfillRoutes:
@@ -99,7 +105,7 @@ class BackfillRoutes:
 
     async def job(self, request: web.Request) -> web.Response:
         """One job, with the gaps that it is to close and what may hold it up."""
-        job_id = request.match_info["job_id"]
+        job_id = parse_path(JobPath, request).job_id
         with store_errors("catalog"):
             found = await self._catalog.call(lambda catalog: look_up(catalog, job_id))
         if found is None:
@@ -119,6 +125,43 @@ class BackfillRoutes:
 
     def _now(self) -> int:
         return now_ms(self._services.clock)
+
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/backfill/start",
+        BackfillRoutes.start,
+        "backfill",
+        {200: Answer(JobValue, "The job, or an equal one that is open.")},
+        body=JobRequest,
+        access=Access.TOKEN_IF_SET,
+        refuses=(413, 429, 503),
+    ),
+    Operation(
+        "GET",
+        "/backfill/jobs",
+        BackfillRoutes.jobs,
+        "backfill",
+        {200: Answer(JobList)},
+        query=JobParams,
+        refuses=(503,),
+    ),
+    Operation(
+        "GET",
+        "/backfill/jobs/{job_id}",
+        BackfillRoutes.job,
+        "backfill",
+        {200: Answer(JobDetail)},
+        names=JobPath,
+        refuses=(404, 503),
+    ),
+)
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    return routes_of(OPERATIONS, BackfillRoutes(services))
 
 
 def queue(catalog: Catalog, wanted: Job) -> Job | None:

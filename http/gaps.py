@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from typing import Annotated
 
+from aiohttp import web
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from data_manager.http.answer_types import Listed, Time
 from data_manager.http.answers import answer, applied, stamp, stamp_or_none
 from data_manager.http.errors import Refusal, store_errors
-from data_manager.http.jobs import job_value
+from data_manager.http.jobs import JobValue, job_value
+from data_manager.http.operations import Answer, Operation, routes_of
 from data_manager.http.paging import numbered
-from data_manager.http.params import GapParams, parse
+from data_manager.http.params import GapParams, GapPath, parse, parse_path
 from data_manager.http.ports import Services
-from data_manager.storage.protocols import Catalog, Gap, Job
+from data_manager.storage.protocols import Catalog, Gap, GapStatus, Job
 from data_manager.system.clock import now_ms
 
-Value = dict[str, object]
+
+class GapValue(TypedDict):
+    """One gap: `start <= time < end`. `cause` and `evidence` say why it is one, `job_id` what is to close it."""
+
+    gap_id: str
+    dataset_id: str
+    pair: str
+    data_type: str
+    timeframe: str | None
+    start: Time
+    end: Time
+    status: Annotated[str, Field(json_schema_extra={"enum": list(GapStatus)})]
+    cause: str | None
+    evidence: str | None
+    job_id: str | None
+    first_seen: Time
+    last_seen: Time
+    closed_at: Time | None
 
 
-def routes(services: Services) -> list[web.RouteDef]:
-    """The family's routes."""
-    gaps = GapRoutes(services)
-    return [web.get("/gaps", gaps.all), web.get("/gaps/{gap_id}", gaps.one)]
+class GapDetail(GapValue):
+    """A gap with its job."""
+
+    job: JobValue | None
 
 
 class GapRoutes:
@@ -53,7 +76,7 @@ class GapRoutes:
 
     async def one(self, request: web.Request) -> web.Response:
         """One gap, with the job that is to close it or did."""
-        gap_id = request.match_info["gap_id"]
+        gap_id = parse_path(GapPath, request).gap_id
 
         def look(catalog: Catalog) -> tuple[Gap | None, Job | None]:
             gap = catalog.gap(gap_id)
@@ -67,8 +90,21 @@ class GapRoutes:
         return answer(request, {**gap_value(gap), "job": None if job is None else job_value(job, now)})
 
 
-def gap_value(gap: Gap) -> Value:
-    """One gap."""
+OPERATIONS = (
+    Operation("GET", "/gaps", GapRoutes.all, "gaps", {200: Answer(Listed[GapValue])}, query=GapParams, refuses=(503,)),
+    Operation(
+        "GET", "/gaps/{gap_id}", GapRoutes.one, "gaps", {200: Answer(GapDetail)}, names=GapPath, refuses=(404, 503)
+    ),
+)
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    return routes_of(OPERATIONS, GapRoutes(services))
+
+
+def gap_value(gap: Gap) -> GapValue:
+    """See GapValue."""
     return {
         "gap_id": gap.gap_id,
         "dataset_id": gap.dataset_id,

@@ -4,13 +4,46 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from typing_extensions import TypedDict
+
+from data_manager.http.answer_types import Time
 from data_manager.http.answers import stamp, stamp_or_none
 from data_manager.storage.protocols import Job, JobStatus
 from data_manager.storage.records import Candle, Funding, Record, Series, Symbol, Trade
 
-Value = dict[str, object]
-
 RECORDS: dict[str, type[Record]] = {"candles": Candle, "trades": Trade, "funding": Funding}  # by a job's data_type
+
+
+class JobAsked(TypedDict):
+    """What a job is to fetch; `priority` 1 is worked on first, 10 last."""
+
+    symbol: str
+    data_type: str
+    timeframe: str | None
+    start_time: Time
+    end_time: Time
+    priority: int
+
+
+class JobValue(TypedDict):
+    """One job; `request` is what was asked for, with an end in the future cut at the time of asking.
+
+    `progress` is in percent. `reason` says who asked: a user, the audit for a gap, or the first history of a symbol.
+    """
+
+    job_id: str
+    status: str
+    reason: str
+    request: JobAsked
+    progress: float
+    records_fetched: int
+    records_inserted: int
+    rows_per_second: float | None
+    eta_seconds: float | None
+    error_message: str | None
+    created_at: Time | None
+    started_at: Time | None
+    completed_at: Time | None
 
 
 class Pace(NamedTuple):
@@ -35,8 +68,9 @@ def pace_of(job: Job, now_ms: int) -> Pace:
     return Pace(rate, round(seconds * max(0.0, 100 - job.progress) / job.progress, 1))
 
 
-def job_value(job: Job, now_ms: int) -> Value:
-    """One job; `request` is what was asked for, with an end in the future cut at the time of asking."""
+def job_value(job: Job, now_ms: int) -> JobValue:
+    """See JobValue."""
+    pace = pace_of(job, now_ms)
     return {
         "job_id": job.job_id,
         "status": job.status,
@@ -52,7 +86,8 @@ def job_value(job: Job, now_ms: int) -> Value:
         "progress": job.progress,
         "records_fetched": job.records_fetched,
         "records_inserted": job.records_inserted,
-        **pace_of(job, now_ms)._asdict(),
+        "rows_per_second": pace.rows_per_second,
+        "eta_seconds": pace.eta_seconds,
         "error_message": job.error_message,
         "created_at": stamp_or_none(job.created_ms),
         "started_at": stamp_or_none(job.started_ms),

@@ -232,7 +232,39 @@ class IncidentParams(Params):
     open: bool = False
 
 
+class DatasetPath(Params):
+    """`/catalog/.../{dataset_id}`."""
+
+    dataset_id: Annotated[str, Field(description="A dataset's id.", examples=["candles_BTCUSDT_1m"])]
+
+
+class JobPath(Params):
+    """`/backfill/jobs/{job_id}`."""
+
+    job_id: Annotated[str, Field(description="A job's id.", examples=["6f1d3c1e-5a55-4c63-9b1d-3f0c7f1f9a10"])]
+
+
+class GapPath(Params):
+    """`/gaps/{gap_id}`."""
+
+    gap_id: Annotated[str, Field(description="A gap's id.", examples=["9b0c2f0c6a1d4f0e"])]
+
+
+class EventPath(Params):
+    """`/quarantine/{event_id}`."""
+
+    event_id: Annotated[str, Field(description="A quarantined event's id.", examples=["BTCUSDT-0-17"])]
+
+
 P = TypeVar("P", bound=Params)
+
+
+def parse_path(model: type[P], request: web.Request) -> P:
+    """The named parts of the request's path as `model`; raises a 422 Refusal."""
+    try:
+        return model.model_validate(dict(request.match_info))
+    except ValidationError as error:
+        raise invalid(items(error, "path")) from None
 
 
 def parse(model: type[P], request: web.Request, *, limit_max: int = LIMIT_MAX) -> P:
