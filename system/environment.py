@@ -26,9 +26,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "not yet used: this version runs as one replica",
         "ENABLE_LEADER_ELECTION LEADER_ELECTION_HEARTBEAT_INTERVAL LEADER_ELECTION_TIMEOUT",
     ),
-    ("not yet used: this version sends no telemetry", "OTEL_ENABLED OTEL_EXPORTER_OTLP_ENDPOINT"),
     ("the connection to NATS is never given up", "NATS_MAX_RECONNECT_ATTEMPTS"),
-    ("the name is fixed", "NATS_CLIENT_NAME OTEL_SERVICE_NAME"),
+    ("the name is fixed", "NATS_CLIENT_NAME"),
     ("only public market data is read", "BINANCE_API_KEY BINANCE_API_SECRET"),
     (
         "every symbol has one process; MAX_BATCH and LINGER_MS shape the batches",

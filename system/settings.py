@@ -169,6 +169,7 @@ Port = Annotated[int, Field(gt=0, le=65535)]
 MongoUrl = Annotated[str, AfterValidator(partial(check_database_url, schemes=MONGO_SCHEMES))]
 BaseUrl = Annotated[str, AfterValidator(check_base_url)]
 WebSocketUrl = Annotated[str, AfterValidator(partial(check_base_url, plain="ws"))]
+OtlpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")]  # keys go into the headers, not here
 MysqlUrl = Annotated[str, AfterValidator(partial(check_database_url, schemes=MYSQL_SCHEMES))]
 
 
@@ -291,6 +292,14 @@ class Settings(BaseModel):
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
     api_token: SecretStr | None = None
     api_dialect: Literal["v11", "head", "both"] = "both"
+
+    # telemetry; empty endpoint: none is sent
+    otel_enabled: bool = True
+    otel_exporter_otlp_endpoint: OtlpUrl | None = None
+    otel_exporter_otlp_protocol: Literal["grpc", "http/protobuf"] | None = None  # None: grpc on port 4317
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_service_name: str = "petrosa-data-manager"
+    otel_metric_export_interval: Annotated[int, Field(ge=100)] = 60_000  # ms, as the standard name has it
 
     # supervision
     heartbeat_s: Seconds = 2

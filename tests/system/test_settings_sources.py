@@ -46,7 +46,7 @@ KLINES_RETENTION_DAYS_3M KLINES_RETENTION_DAYS_30M KLINES_RETENTION_DAYS_2H KLIN
 KLINES_RETENTION_DAYS_8H KLINES_RETENTION_DAYS_12H KLINES_RETENTION_DAYS_3D KLINES_RETENTION_DAYS_1W
 """
 # For those of them that take a URL.
-URLS = {"MONGODB_URL": "mongodb://h/db", "MYSQL_URI": "mysql://h/db"}
+URLS = {"MONGODB_URL": "mongodb://h/db", "MYSQL_URI": "mysql://h/db", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:4317"}
 
 # A value for each source that differs from the default and from the other sources' values.
 BY_SOURCE = {
