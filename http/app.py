@@ -53,10 +53,11 @@ def application(services: Services) -> web.Application:
 def build_app(services: Services) -> web.Application:
     """The API on API_PORT."""
     app = application(services)
-    for family in (health, data, analysis, anomalies, catalog, gaps, ledger, quarantine, backfill, audit, control):
+    for family in (health, data, analysis, anomalies, catalog, gaps, ledger, backfill, audit, control):
         app.add_routes(family.routes(services))
     app.add_routes(metrics.routes(services.system))
     app.add_routes(ui.routes())
+    quarantine.add_to(app, services)
     events.add_to(app, services)
     return app
 

@@ -11,8 +11,11 @@ from yarl import URL
 
 from data_manager.http.quarantine import RAW_ALONE, RAW_IN_LISTS, Kept, Name, id_of, name_of, raw_value
 from data_manager.storage.records import ALL_SYMBOLS, Symbol
+from data_manager.system.streams import ensure_feed
 from tests.http.serving import BTC, NOW_MS, Api
 from tests.http.test_data import shape, with_api
+from tests.servers.databases import free_port
+from tests.servers.nats import NatsServer, connected
 from tests.storage.examples import quarantined
 
 ETH = Symbol("ETHUSDT")
@@ -198,3 +201,75 @@ def test_shown_bytes_are_the_first_ones_in_either_form(raw: bytes, limit: int) -
 def test_an_id_names_its_event(symbol: Symbol, incarnation: int, feed_seq: int) -> None:
     event = quarantined(feed_seq, incarnation=incarnation)
     assert name_of(id_of(Kept(symbol, event))) == Name(symbol, incarnation, feed_seq)
+
+
+# -- replay -------------------------------------------------------------------------------------------------
+
+TOKEN = "only for tests"
+WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
+RAW = b'{"e":"trade","E":1760961600000,"s":"BTCUSDT","p":"x"}'
+
+
+def test_a_replay_publishes_the_very_bytes_and_leaves_the_entry_where_it_is(tmp_path: Path) -> None:
+    with NatsServer(tmp_path / "nats") as server:
+
+        async def check(api: Api) -> None:
+            api.store([quarantined(7, raw=RAW)])
+            async with connected(api.services.settings) as connection:
+                js = connection.client.jetstream()
+                await ensure_feed(js, api.services.settings)
+                answer = await api.post("/quarantine/BTCUSDT-5-7/replay", headers=WITH_TOKEN)
+                assert answer.status == 202
+                assert {**answer.body, "message": ""} == {
+                    "event_id": "BTCUSDT-5-7",
+                    "subject": "binance.futures.websocket.data",
+                    "delivery": "jetstream",
+                    "stream": "data_manager_feed",
+                    "sequence": 1,
+                    "message": "",
+                }
+                assert (await js.get_msg("data_manager_feed", 1)).data == RAW
+                again = await api.post("/quarantine/BTCUSDT-5-7/replay", headers=WITH_TOKEN)
+                assert again.body["sequence"] == 2  # who asks twice gets it twice: ingest tells copies apart
+            assert (await api.get("/quarantine/BTCUSDT-5-7")).status == 200
+
+        with_api(tmp_path, check, token=TOKEN, nats_url=server.url)
+
+
+def test_a_replay_needs_the_token_and_an_event(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        api.store([quarantined(7)])
+        assert (await api.post("/quarantine/BTCUSDT-5-7/replay")).status == 401
+        missing = await api.post("/quarantine/BTCUSDT-5-8/replay", headers=WITH_TOKEN)
+        assert (missing.status, missing.body["title"]) == (404, "Not Found")
+
+    with_api(tmp_path, check, token=TOKEN)
+
+
+def test_without_a_token_in_the_settings_nobody_may_replay(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        api.store([quarantined(7)])
+        assert (await api.post("/quarantine/BTCUSDT-5-7/replay", headers=WITH_TOKEN)).status == 403
+
+    with_api(tmp_path, check)
+
+
+def test_an_event_that_would_be_dated_by_its_replay_is_refused_with_the_reason(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        api.store([quarantined(7, raw=b'{"lastUpdateId":1,"bids":[],"asks":[]}', received_ms=NOW_MS)])
+        answer = await api.post("/quarantine/BTCUSDT-5-7/replay", headers=WITH_TOKEN)
+        assert answer.status == 409
+        assert "2025-10-20T12:00:00" in answer.body["detail"]
+
+    with_api(tmp_path, check, token=TOKEN)
+
+
+def test_while_nats_is_away_a_replay_is_503_and_says_when_to_come_back(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        api.store([quarantined(7, raw=RAW)])
+        answer = await api.post("/quarantine/BTCUSDT-5-7/replay", headers=WITH_TOKEN)
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "stays in quarantine" in answer.body["detail"]
+
+    with_api(tmp_path, check, token=TOKEN, nats_url=f"nats://127.0.0.1:{free_port()}", nats_connect_timeout=0.3)
