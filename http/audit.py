@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 from aiohttp import web
+from typing_extensions import TypedDict
 
+from data_manager.http.answer_types import Returned, Time
 from data_manager.http.answers import answer, applied, stamp
 from data_manager.http.condition import AUDITOR, at_work
 from data_manager.http.errors import store_errors, unavailable
+from data_manager.http.operations import Access, Answer, Operation, routes_of
 from data_manager.http.params import ConflictParams, parse
 from data_manager.http.ports import Services
 from data_manager.http.tokens import Guard
@@ -20,10 +25,33 @@ NOT_AT_WORK = "The auditor is not at work now; GET /system/tree says why."
 STARTED = "Everything is audited from its beginning; /gaps and /health show what is found."
 
 
-def routes(services: Services) -> list[web.RouteDef]:
-    """The family's routes."""
-    audit = AuditRoutes(services)
-    return [web.post("/audit/run", audit.run), web.get("/conflicts", audit.conflicts)]
+class StartedValue(TypedDict):
+    """That an audit was asked for."""
+
+    status: str
+    requested_at: Time
+    message: str
+
+
+class ConflictValue(TypedDict):
+    """Two rows under one key that said different things, both as they are stored: as text where one was too long."""
+
+    conflict_id: str
+    dataset_id: str
+    pair: str
+    row_key: str
+    stored: Any
+    offered: Any
+    source: str
+    found_at: Time
+
+
+class ConflictList(TypedDict):
+    """Conflicts."""
+
+    data: list[ConflictValue]
+    metadata: Returned
+    filters_applied: dict[str, str]
 
 
 class AuditRoutes:
@@ -59,8 +87,35 @@ class AuditRoutes:
         return answer(request, body)
 
 
-def conflict_value(conflict: Conflict) -> dict[str, object]:
-    """One conflict, with both rows as they are stored in the catalog."""
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/audit/run",
+        AuditRoutes.run,
+        "audit",
+        {202: Answer(StartedValue, "The auditor was told to begin.")},
+        access=Access.TOKEN,
+        refuses=(503,),
+    ),
+    Operation(
+        "GET",
+        "/conflicts",
+        AuditRoutes.conflicts,
+        "audit",
+        {200: Answer(ConflictList)},
+        query=ConflictParams,
+        refuses=(503,),
+    ),
+)
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    return routes_of(OPERATIONS, AuditRoutes(services))
+
+
+def conflict_value(conflict: Conflict) -> ConflictValue:
+    """See ConflictValue."""
     return {
         "conflict_id": conflict.conflict_id,
         "dataset_id": conflict.dataset_id,

@@ -2,28 +2,102 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from collections.abc import Sequence
+from typing import NotRequired
 
+from aiohttp import web
+from typing_extensions import TypedDict
+
+from data_manager.http.answer_types import InBothDialects, Time
 from data_manager.http.answers import answer, both_dialects, stamp, stamp_or_none
 from data_manager.http.errors import Refusal, store_errors
+from data_manager.http.operations import Answer, Operation, routes_of
 from data_manager.http.paging import numbered
-from data_manager.http.params import DatasetParams, LineageParams, parse
+from data_manager.http.params import DatasetParams, DatasetPath, LineageParams, parse, parse_path
 from data_manager.http.ports import Services
 from data_manager.storage.protocols import Catalog, Dataset, Lineage
 from data_manager.storage.schemas import BY_ID, Schema
 
-Value = dict[str, object]
+
+class ListedDataset(TypedDict):
+    """A dataset in a list."""
+
+    dataset_id: str
+    name: str
+    description: str
+    category: str
+    owner: str
+    update_frequency: str
+    tags: list[str]
 
 
-def routes(services: Services) -> list[web.RouteDef]:
-    """The family's routes."""
-    catalog = CatalogRoutes(services)
-    return [
-        web.get("/catalog/datasets", catalog.datasets),
-        web.get("/catalog/datasets/{dataset_id}", catalog.dataset),
-        web.get("/catalog/schemas/{dataset_id}", catalog.schema),
-        web.get("/catalog/lineage/{dataset_id}", catalog.lineage),
-    ]
+class DatasetList(InBothDialects[ListedDataset]):
+    """A page of datasets."""
+
+    datasets: NotRequired[list[ListedDataset]]
+    total_count: int
+    last_updated: Time | None
+
+
+class DatasetValue(TypedDict):
+    """A dataset by itself."""
+
+    dataset_id: str
+    name: str
+    description: str
+    category: str
+    schema_id: str
+    storage_type: str
+    owner: str
+    update_frequency: str
+    metadata: dict[str, str]
+    created_at: Time
+    updated_at: Time
+
+
+class FieldValue(TypedDict):
+    """One field of a dataset's rows."""
+
+    name: str
+    type: str
+    nullable: bool
+    description: str
+
+
+class SchemaValue(TypedDict):
+    """The fields of a dataset's rows, and what makes a row one of its kind."""
+
+    schema_id: str
+    version: str
+    fields: list[FieldValue]
+    primary_keys: Sequence[str]
+    time_field: str
+    created_at: Time
+
+
+class LineageValue(TypedDict):
+    """One derivation."""
+
+    lineage_id: str
+    source_dataset_id: str | None
+    transformation: str
+    input_records: int | None
+    output_records: int | None
+    timestamp: Time
+
+
+class LineageMetadata(TypedDict):
+    """When the newest derivation was made."""
+
+    last_updated: Time | None
+
+
+class LineageList(TypedDict):
+    """What a dataset was made of."""
+
+    dataset_id: str
+    lineage: list[LineageValue]
+    metadata: LineageMetadata
 
 
 class CatalogRoutes:
@@ -80,7 +154,7 @@ class CatalogRoutes:
     async def lineage(self, request: web.Request) -> web.Response:
         """What a dataset was made of, the newest first; empty for one that came from the exchange as it is."""
         asked = parse(LineageParams, request)
-        dataset_id = request.match_info["dataset_id"]
+        dataset_id = parse_path(DatasetPath, request).dataset_id
 
         def look(catalog: Catalog) -> tuple[Dataset | None, list[Lineage]]:
             return catalog.dataset(dataset_id), catalog.lineage(dataset_id, asked.limit)
@@ -97,7 +171,7 @@ class CatalogRoutes:
         return answer(request, body)
 
     async def _known(self, request: web.Request) -> Dataset:
-        dataset_id = request.match_info["dataset_id"]
+        dataset_id = parse_path(DatasetPath, request).dataset_id
         with store_errors("catalog"):
             dataset = await self._catalog.call(lambda catalog: catalog.dataset(dataset_id))
         if dataset is None:
@@ -105,12 +179,58 @@ class CatalogRoutes:
         return dataset
 
 
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/catalog/datasets",
+        CatalogRoutes.datasets,
+        "catalog",
+        {200: Answer(DatasetList)},
+        query=DatasetParams,
+        refuses=(503,),
+    ),
+    Operation(
+        "GET",
+        "/catalog/datasets/{dataset_id}",
+        CatalogRoutes.dataset,
+        "catalog",
+        {200: Answer(DatasetValue)},
+        names=DatasetPath,
+        refuses=(404, 503),
+    ),
+    Operation(
+        "GET",
+        "/catalog/schemas/{dataset_id}",
+        CatalogRoutes.schema,
+        "catalog",
+        {200: Answer(SchemaValue)},
+        names=DatasetPath,
+        refuses=(404, 503),
+    ),
+    Operation(
+        "GET",
+        "/catalog/lineage/{dataset_id}",
+        CatalogRoutes.lineage,
+        "catalog",
+        {200: Answer(LineageList)},
+        names=DatasetPath,
+        query=LineageParams,
+        refuses=(404, 503),
+    ),
+)
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    return routes_of(OPERATIONS, CatalogRoutes(services))
+
+
 def unknown(dataset_id: str) -> Refusal:
     """404 for an id that nothing is registered under."""
     return Refusal(404, f"There is no dataset {dataset_id}; /catalog/datasets lists those that hold data.")
 
 
-def listed_value(dataset: Dataset) -> Value:
+def listed_value(dataset: Dataset) -> ListedDataset:
     """A dataset in a list."""
     return {
         "dataset_id": dataset.dataset_id,
@@ -123,7 +243,7 @@ def listed_value(dataset: Dataset) -> Value:
     }
 
 
-def dataset_value(dataset: Dataset) -> Value:
+def dataset_value(dataset: Dataset) -> DatasetValue:
     """A dataset by itself."""
     return {
         "dataset_id": dataset.dataset_id,
@@ -140,19 +260,22 @@ def dataset_value(dataset: Dataset) -> Value:
     }
 
 
-def schema_value(schema: Schema, dataset: Dataset) -> Value:
+def schema_value(schema: Schema, dataset: Dataset) -> SchemaValue:
     """A schema; it is there since its dataset is."""
     return {
         "schema_id": schema.schema_id,
         "version": schema.version,
-        "fields": [field._asdict() for field in schema.fields],
+        "fields": [
+            {"name": each.name, "type": each.type, "nullable": each.nullable, "description": each.description}
+            for each in schema.fields
+        ],
         "primary_keys": schema.primary_key,
         "time_field": schema.time_field,
         "created_at": stamp(dataset.created_ms),
     }
 
 
-def lineage_value(record: Lineage) -> Value:
+def lineage_value(record: Lineage) -> LineageValue:
     """One derivation."""
     return {
         "lineage_id": record.lineage_id,

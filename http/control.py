@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import msgspec
-from aiohttp import web
+from typing import Annotated, Literal
 
+from aiohttp import web
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from data_manager.http.answer_types import ReturnedFrom, Time
 from data_manager.http.answers import answer, stamp, stamp_or_none
 from data_manager.http.errors import Refusal, store_errors, unavailable
-from data_manager.http.params import IncidentParams, parse
+from data_manager.http.operations import Access, Answer, Operation, routes_of
+from data_manager.http.params import IncidentParams, Params, parse, parse_path
 from data_manager.http.ports import Services
 from data_manager.http.tokens import Guard
 from data_manager.storage.protocols import Incident
@@ -16,14 +21,82 @@ from data_manager.system.errors import FeedError
 from data_manager.system.messages import ActorView, IncidentNews, Tree
 
 
-def routes(services: Services) -> list[web.RouteDef]:
-    """The family's routes; an actor's name may hold a slash (`ingest/BTCUSDT`), plain or percent-encoded."""
-    control = ControlRoutes(services)
-    return [
-        web.get("/system/tree", control.tree),
-        web.get("/system/incidents", control.incidents),
-        web.post("/system/actors/{name:.+}/{action:restart|pause|resume}", control.command),
+class CommandPath(Params):
+    """`/system/actors/{name}/{action}`."""
+
+    name: Annotated[
+        str,
+        Field(
+            description="An actor's name; the slash in it may be plain or percent-encoded.",
+            examples=["ingest/BTCUSDT"],
+        ),
     ]
+    action: Annotated[Literal["restart", "pause", "resume"], Field(description="What to do.", examples=["restart"])]
+
+
+class IncidentValue(TypedDict):
+    """One incident; `ended_at` is null while it lasts."""
+
+    incident_id: str
+    kind: str
+    subject: str
+    cause: str
+    detail: str
+    started_at: Time
+    ended_at: Time | None
+
+
+class ActorValue(TypedDict):
+    """One actor as the supervisor sees it; `detail` is a list with semicolons between its parts."""
+
+    name: str
+    symbol: str | None
+    essential: bool
+    state: str
+    detail: str
+    pid: int | None
+    generation: int
+    restarts: int
+    last_cause: str | None
+    last_exit_at: Time | None
+    started_at: Time | None
+    uptime_s: float
+    lag: int | None
+    ever_running: bool
+
+
+class TreeValue(TypedDict):
+    """Every actor in start order, and the incidents that are open."""
+
+    taken_at: Time
+    started_at: Time
+    age_s: float
+    draining: bool
+    actors: list[ActorValue]
+    incidents: list[IncidentValue]
+
+
+class IncidentEcho(TypedDict):
+    """What was asked for, with its defaults."""
+
+    limit: int
+    open: bool
+
+
+class IncidentList(TypedDict):
+    """Incidents."""
+
+    data: list[IncidentValue]
+    metadata: ReturnedFrom
+    parameters: IncidentEcho
+
+
+class CommandValue(TypedDict):
+    """A command that the supervisor has accepted, and the actor's state now."""
+
+    actor: str
+    action: str
+    state: str
 
 
 class ControlRoutes:
@@ -59,7 +132,8 @@ class ControlRoutes:
     async def command(self, request: web.Request) -> web.Response:
         """Restart, pause or resume one actor; answered once the supervisor has accepted it."""
         self._guard.demand(request)
-        name, action = request.match_info["name"], request.match_info["action"]
+        asked = parse_path(CommandPath, request)
+        name, action = asked.name, asked.action
         if name not in {view.name for view in self._tree().actors}:
             raise Refusal(404, f"There is no actor named {name}; GET /system/tree lists them.")
         try:
@@ -79,7 +153,36 @@ class ControlRoutes:
         return tree
 
 
-def tree_value(tree: Tree, age_s: float) -> dict[str, object]:
+OPERATIONS = (
+    Operation("GET", "/system/tree", ControlRoutes.tree, "system", {200: Answer(TreeValue)}, refuses=(503,)),
+    Operation(
+        "GET",
+        "/system/incidents",
+        ControlRoutes.incidents,
+        "system",
+        {200: Answer(IncidentList)},
+        query=IncidentParams,
+        refuses=(503,),
+    ),
+    Operation(
+        "POST",
+        "/system/actors/{name:.+}/{action:restart|pause|resume}",
+        ControlRoutes.command,
+        "system",
+        {200: Answer(CommandValue, "The supervisor has accepted it.")},
+        names=CommandPath,
+        access=Access.TOKEN,
+        refuses=(404, 409, 503, 504),
+    ),
+)
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    return routes_of(OPERATIONS, ControlRoutes(services))
+
+
+def tree_value(tree: Tree, age_s: float) -> TreeValue:
     """The tree as JSON; its metrics are at `/metrics`."""
     return {
         "taken_at": stamp(tree.taken_ms),
@@ -91,16 +194,28 @@ def tree_value(tree: Tree, age_s: float) -> dict[str, object]:
     }
 
 
-def actor_value(view: ActorView) -> dict[str, object]:
-    """One actor, with its times as text."""
-    fields = msgspec.structs.asdict(view)
-    fields["last_exit_at"] = stamp_or_none(fields.pop("last_exit_ms"))
-    fields["started_at"] = stamp_or_none(fields.pop("started_ms"))
-    return fields
+def actor_value(view: ActorView) -> ActorValue:
+    """See ActorValue."""
+    return {
+        "name": view.name,
+        "symbol": view.symbol,
+        "essential": view.essential,
+        "state": view.state,
+        "detail": view.detail,
+        "pid": view.pid,
+        "generation": view.generation,
+        "restarts": view.restarts,
+        "last_cause": view.last_cause,
+        "uptime_s": view.uptime_s,
+        "lag": view.lag,
+        "ever_running": view.ever_running,
+        "last_exit_at": stamp_or_none(view.last_exit_ms),
+        "started_at": stamp_or_none(view.started_ms),
+    }
 
 
-def incident_value(incident: Incident | IncidentNews) -> dict[str, object]:
-    """One incident; `ended_at` is null while it lasts."""
+def incident_value(incident: Incident | IncidentNews) -> IncidentValue:
+    """See IncidentValue."""
     return {
         "incident_id": incident.incident_id,
         "kind": incident.kind,

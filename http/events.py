@@ -30,6 +30,7 @@ from data_manager.http.live import (
     jobs_of,
 )
 from data_manager.http.middleware import TRACE_CHARS
+from data_manager.http.operations import Answer, Operation, routes_of
 from data_manager.http.ports import Services
 from data_manager.storage.protocols import Catalog, GapStatus, JobStatus
 from data_manager.system.clock import now_ms
@@ -125,7 +126,12 @@ class Live:
         self._catalog_answers = True
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Send events until the client or the service has had enough."""
+        """Tell what happens as it happens: first a snapshot, then each part as it changes.
+
+        Events have a name and one line of JSON: `snapshot` holds every part, any other name is that of a part, with
+        what is new or different now (`changed`) and the keys of what is gone (`removed`). Lines that begin with a
+        colon are signs of life. Who takes events more slowly than they come is sent a new snapshot.
+        """
         if self._closed:
             raise unavailable("Events are not told now; GET /system/tree tells of one moment.")
         if len(self._clients) >= MAX_CLIENTS:
@@ -220,6 +226,18 @@ class Live:
         return encoded("snapshot", {name: list(part.values()) for name, part in self._parts.items()})
 
 
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/system/events",
+        Live.serve,
+        "system",
+        {200: Answer(None, "Server-sent events, without an end.", others=(HEADERS["Content-Type"],))},
+        refuses=(503,),
+    ),
+)
+
+
 def find(catalog: Catalog) -> Findings:
     """What is open in the catalog, and the jobs that ended last."""
     gaps, gaps_total = catalog.gaps(statuses=OPEN_GAPS, limit=GAPS_MAX, descending=True)
@@ -255,6 +273,6 @@ def add_to(app: web.Application, services: Services) -> None:
             task.cancel()
         await asyncio.wait(reading)
 
-    app.router.add_get("/system/events", live.serve)
+    app.add_routes(routes_of(OPERATIONS, live))
     app.on_startup.append(start)
     app.on_shutdown.append(close)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
 from aiohttp import web
+from typing_extensions import TypedDict
 
+from data_manager.http.answer_types import ReturnedFrom, Time
 from data_manager.http.answers import answer, applied, stamp
 from data_manager.http.every_symbol import of_every_symbol
+from data_manager.http.operations import Answer, Operation, routes_of
 from data_manager.http.params import LedgerParams, parse
 from data_manager.http.ports import Services
 from data_manager.storage.ledger import Counts, LedgerTotals
@@ -16,14 +18,61 @@ from data_manager.storage.records import ALL_SYMBOLS, Symbol
 from data_manager.system.clock import now_ms
 from data_manager.system.frames import sequence_of
 
-Value = dict[str, object]
-
 NS_A_MS = 1_000_000
 
 
-def routes(services: Services) -> list[web.RouteDef]:
-    """The family's routes."""
-    return [web.get("/ledger", LedgerRoutes(services).all)]
+class CountsValue(TypedDict):
+    """What became of events; `published` are the different ones that were received."""
+
+    received: int
+    stored: int
+    replaced: int
+    duplicate: int
+    skipped: int
+    quarantined: int
+    redelivered: int
+    published: int
+
+
+class TypeValue(CountsValue):
+    """Of one event type."""
+
+    event_type: str
+    balanced: bool
+
+
+class FeedValue(TypedDict):
+    """Where the feed stands.
+
+    `sequence` is the last FEED sequence of which an event was written and acknowledged, `routed_through` the one up
+    to which all were routed then, `market_sequence` the last batch of MARKET. FEED was made at `made_at`; null means
+    core mode, whose sequences are the router's own.
+    """
+
+    sequence: int
+    routed_through: int
+    market_sequence: int
+    made_at: Time | None
+
+
+class LedgerValue(TypedDict):
+    """One symbol's ledger; `pair` is null for what has no symbol."""
+
+    pair: str | None
+    event_types: list[TypeValue]
+    total: CountsValue
+    balanced: bool
+    feed: FeedValue
+
+
+class LedgerList(TypedDict):
+    """The ledgers, and their sum. It is balanced when every event received has exactly one outcome."""
+
+    data: list[LedgerValue]
+    total: CountsValue
+    balanced: bool
+    filters_applied: dict[str, str]
+    metadata: ReturnedFrom
 
 
 class LedgerRoutes:
@@ -52,13 +101,25 @@ class LedgerRoutes:
         return answer(request, body)
 
 
+OPERATIONS = (
+    Operation(
+        "GET", "/ledger", LedgerRoutes.all, "ledger", {200: Answer(LedgerList)}, query=LedgerParams, refuses=(503,)
+    ),
+)
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    return routes_of(OPERATIONS, LedgerRoutes(services))
+
+
 def all_balanced(ledgers: Iterable[LedgerTotals]) -> bool:
     """Whether every event received has exactly one outcome, symbol by symbol and type by type."""
     return all(counts.balanced for totals in ledgers for counts in totals.by_type.values())
 
 
-def ledger_value(symbol: Symbol, totals: LedgerTotals) -> Value:
-    """One symbol's ledger; `pair` is null for what has no symbol."""
+def ledger_value(symbol: Symbol, totals: LedgerTotals) -> LedgerValue:
+    """See LedgerValue."""
     return {
         "pair": None if symbol == ALL_SYMBOLS else symbol,
         "event_types": [
@@ -71,18 +132,22 @@ def ledger_value(symbol: Symbol, totals: LedgerTotals) -> Value:
     }
 
 
-def counts_value(counts: Counts) -> Value:
-    """The counts by their names, and how many different events they are about."""
-    return {**msgspec.structs.asdict(counts), "published": counts.received - counts.redelivered}
+def counts_value(counts: Counts) -> CountsValue:
+    """See CountsValue."""
+    return {
+        "received": counts.received,
+        "stored": counts.stored,
+        "replaced": counts.replaced,
+        "duplicate": counts.duplicate,
+        "skipped": counts.skipped,
+        "quarantined": counts.quarantined,
+        "redelivered": counts.redelivered,
+        "published": counts.received - counts.redelivered,
+    }
 
 
-def feed_value(totals: LedgerTotals) -> Value:
-    """Where the feed stands.
-
-    `sequence` is the last FEED sequence of which an event was written and acknowledged, `routed_through` the one up
-    to which all were routed then, `market_sequence` the last batch of MARKET. FEED was made at `made_at`; null means
-    core mode, whose sequences are the router's own.
-    """
+def feed_value(totals: LedgerTotals) -> FeedValue:
+    """See FeedValue."""
     return {
         "sequence": sequence_of(totals.last_position),
         "routed_through": totals.routed_through,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import partial
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -17,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from data_manager.http.operations import Answer, Operation, routes_of
 from data_manager.http.ports import SystemPort
 from data_manager.system.messages import Tree
 from data_manager.system.metrics import FAMILIES, Family, Series, bucket_label
@@ -25,19 +25,35 @@ Labels = tuple[tuple[str, str], ...]
 ByName = dict[str, list[tuple[Labels, float]]]
 
 
+class MetricsRoutes:
+    """The one handler."""
+
+    def __init__(self, system: SystemPort) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+        self._registry.register(TreeCollector(system))
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """All of it, as text."""
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+OPERATIONS = tuple(
+    Operation(
+        "GET",
+        path,
+        MetricsRoutes.metrics,
+        "metrics",
+        {200: Answer(None, "Prometheus' text format.", others=(CONTENT_TYPE_PLAIN_0_0_4,))},
+    )
+    for path in ("/metrics", "/metrics/")
+)
+
+
 def routes(system: SystemPort) -> list[web.RouteDef]:
     """`/metrics` with and without the slash, for either port."""
-    registry = CollectorRegistry(auto_describe=False)
-    for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=registry)
-    registry.register(TreeCollector(system))
-    handler = partial(metrics, registry)
-    return [web.get("/metrics", handler), web.get("/metrics/", handler)]
-
-
-async def metrics(registry: CollectorRegistry, request: web.Request) -> web.Response:
-    """All of it, as text."""
-    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+    return routes_of(OPERATIONS, MetricsRoutes(system))
 
 
 class TreeCollector(Collector):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from inspect import cleandoc
 from types import MethodType
@@ -71,7 +71,7 @@ class Operation:
     query: type[Params] | None = None
     body: type[BaseModel] | None = None
     access: Access = Access.OPEN
-    refuses: tuple[int, ...] = field(default=())
+    refuses: tuple[int, ...] = ()
 
     @property
     def template(self) -> str:
