@@ -70,6 +70,7 @@ FAMILIES: dict[str, Family] = {
     "data_manager_actor_parked": Family("gauge", "1 while the actor's restart budget is exhausted.", ("actor",)),
     "data_manager_actor_memory_bytes": Family("gauge", "Resident memory.", ("actor",)),
     "data_manager_dead_letters_total": Family("counter", "Actor messages whose receiver was gone."),
+    "data_manager_store_up": Family("gauge", "1 while the store answers the auditor.", ("store",)),
     "data_manager_store_data_bytes": Family("gauge", "What a store's data takes.", ("store",)),
     "data_manager_store_free_bytes": Family("gauge", "What is left on the disk of the market store."),
     "data_manager_expired_rows_total": Family("counter", "Rows deleted at the end of their retention.", ("dataset",)),
@@ -82,11 +83,17 @@ FAMILIES: dict[str, Family] = {
     "data_manager_audit_health_score": Family(
         "gauge", "How good a dataset is, 0 to 100; absent while unknown.", ("symbol", "data_type", "timeframe")
     ),
+    "data_manager_audit_completeness_ratio": Family(
+        "gauge",
+        "Share of what should be there of the last 24 hours that is; absent while unknown.",
+        ("symbol", "data_type", "timeframe"),
+    ),
     "data_manager_gaps_open": Family(
         "gauge", "Gaps of a dataset that have not ended.", ("symbol", "data_type", "timeframe")
     ),
     "data_manager_analytics_documents": Family("gauge", "Documents that the last cycle wrote.", ("state",)),
     "data_manager_analytics_cycle_seconds": Family("gauge", "How long it took to write them."),
+    "data_manager_analytics_cycles_total": Family("counter", "Cycles that have written theirs."),
     "data_manager_anomalies_total": Family("counter", "Anomalies found, each once.", ("method", "severity")),
     "data_manager_feed_messages_total": Family(
         "counter", "Events that came from the exchange's streams, by their class.", ("class",)
@@ -108,6 +115,10 @@ FAMILIES: dict[str, Family] = {
         "counter", "Rows fetched that contradict what was stored.", ("symbol",)
     ),
     "data_manager_backfill_weight_used": Family("gauge", "Request weight spent in the last minute."),
+    "data_manager_backfill_weight_limit": Family("gauge", "Request weight that may be spent in a minute."),
+    "data_manager_exchange_closed_seconds": Family(
+        "gauge", "How long the exchange still forbids requests; 0 while it allows them."
+    ),
     "data_manager_exchange_clock_skew_ms": Family("gauge", "How far the exchange's clock is ahead of this host's."),
     "data_manager_published_total": Family("counter", "Events the simulated exchange published.", ("event_type",)),
 }

@@ -59,6 +59,7 @@ class Cycle:
         for state in STATES:
             self._metrics.set("data_manager_analytics_documents", states[state], state=state)
         self._metrics.set("data_manager_analytics_cycle_seconds", seconds)
+        self._metrics.inc("data_manager_analytics_cycles_total")
         counts = {state: states[state] for state in STATES}
         log("analytics_computed", documents=states.total(), **counts, seconds=round(seconds, 2))
         return materials

@@ -9,17 +9,24 @@ from collections.abc import Mapping
 from data_manager.http.store_thread import Access, Closable
 from data_manager.system.errors import StoreError
 from data_manager.system.logs import log
+from data_manager.system.metrics import Metrics
 from data_manager.system.worker import Status
 
 CHECK_S = 5.0
 
 
 class Presence:
-    """The stores by the names that a status calls them; `note` is added to the detail while all is well too."""
+    """The stores by the names that a status calls them; `note` is added to the detail while all is well too.
 
-    def __init__(self, stores: Mapping[str, Access[Closable]], note: str = "") -> None:
+    With `metrics` there is a gauge of each: one actor of a tree has it, whose word is enough.
+    """
+
+    def __init__(
+        self, stores: Mapping[str, Access[Closable]], note: str = "", *, metrics: Metrics | None = None
+    ) -> None:
         self._stores = stores
         self._note = note
+        self._metrics = metrics
         self._away: dict[str, str] | None = None  # name -> why; None before the first look
         self._told: list[str] = []  # the names that are logged as away
 
@@ -37,6 +44,8 @@ class Presence:
                 await store.call(lambda opened: opened.check())
             except StoreError as error:
                 away[name] = str(error)
+            if self._metrics is not None:
+                self._metrics.set("data_manager_store_up", name not in away, store=name)
         self._tell(self._away or {}, away)
         self._away = away
 

@@ -74,6 +74,8 @@ class Scoring:
         value = score(measured, self._conf.health).value
         labels = {"symbol": series.symbol, "data_type": series.record.dataset, "timeframe": series.timeframe or ""}
         self._metrics.set("data_manager_gaps_open", measured.gaps, **labels)
+        if measured.completeness is not None:
+            self._metrics.set("data_manager_audit_completeness_ratio", measured.completeness / 100, **labels)
         changed = False
         if value is not None:
             self._metrics.set("data_manager_audit_health_score", value, **labels)

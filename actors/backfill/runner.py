@@ -10,7 +10,7 @@ from functools import partial
 from data_manager.actors.audit.grid import Range
 from data_manager.actors.backfill import proving
 from data_manager.actors.backfill.binance import Binance
-from data_manager.actors.backfill.budget import Budget, Sleep
+from data_manager.actors.backfill.budget import Sleep
 from data_manager.actors.backfill.conf import Routes
 from data_manager.actors.backfill.conflicts import conflicts
 from data_manager.actors.backfill.door import Door
@@ -48,7 +48,6 @@ class Runner:
     def __init__(
         self,
         door: Door,
-        budget: Budget,
         stores: Stores,
         settler: Settler,
         away: Away,
@@ -60,7 +59,6 @@ class Runner:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._door = door
-        self._budget = budget
         self._stores = stores
         self._settler = settler
         self._away = away
@@ -137,7 +135,6 @@ class Runner:
         return [each for each in times if each not in left]
 
     def _show(self, exchange: Binance) -> None:
-        self._metrics.set("data_manager_backfill_weight_used", self._budget.used)
         if exchange.clock_skew_ms is not None:
             self._metrics.set("data_manager_exchange_clock_skew_ms", exchange.clock_skew_ms)
 

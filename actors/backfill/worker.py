@@ -118,21 +118,27 @@ class BackfillWorker:
                 simulated=settings.exchange_file if settings.exchange_enabled else None,
                 sleep=self._sleep,
             )
-            desk = self._desk(door, budget)
+            desk = self._desk(door)
             self._began = True
             async with asyncio.TaskGroup() as group:
                 while True:
                     await self._make_jobs(desk)
                     await desk.take_up(group)
+                    self._show(budget)
                     await self._woken()
 
-    def _desk(self, door: Door, budget: Budget) -> Desk:
+    def _show(self, budget: Budget) -> None:
+        """How much is asked now, not how much it was at the last request: that may be long ago."""
+        metrics = self._context.metrics
+        metrics.set("data_manager_backfill_weight_used", budget.used)
+        metrics.set("data_manager_backfill_weight_limit", self._context.settings.binance_rate_limit)
+        metrics.set("data_manager_exchange_closed_seconds", budget.closed_s)
+
+    def _desk(self, door: Door) -> Desk:
         context, routes = self._context, self._conf.routes
         clock, metrics, stores = context.clock, context.metrics, self._stores
         settler = Settler(stores, clock, metrics)
-        runner = Runner(
-            door, budget, stores, settler, self._away, routes, clock, context.rng, metrics, sleep=self._sleep
-        )
+        runner = Runner(door, stores, settler, self._away, routes, clock, context.rng, metrics, sleep=self._sleep)
         most = context.settings.max_auto_backfill_jobs
         return Desk(runner, settler, stores, routes, most, clock, metrics, context.send, self._wake)
 

@@ -72,6 +72,7 @@ def test_a_cycle_writes_83_documents_of_five_symbols_each_with_its_coverage(tmp_
             states = Counter(each.state for each in documents)
             for state in ("complete", "partial", "empty"):
                 assert computing.gauge("analytics_documents", state=state) == states[state]
+            assert computing.metrics.totals().counters["data_manager_analytics_cycles_total", ()] == 1
 
     asyncio.run(run())
 
@@ -266,10 +267,10 @@ def test_a_message_it_does_not_know_is_an_error(tmp_path: Path) -> None:
 
 
 def test_it_is_a_part_of_the_tree_that_can_be_switched_off_and_whose_end_is_not_the_trees() -> None:
-    (spec,) = (spec for spec in specs_of(Settings()) if spec.name == ANALYTICS == DetectRequested.to)
+    (spec,) = (spec for spec in specs_of(Settings(), ()) if spec.name == ANALYTICS == DetectRequested.to)
     assert not spec.essential
-    assert spec.stage > max(each.stage for each in specs_of(Settings()) if each.name != ANALYTICS)
-    assert ANALYTICS not in {each.name for each in specs_of(Settings(enable_analytics=False))}
+    assert spec.stage > max(each.stage for each in specs_of(Settings(), ()) if each.name != ANALYTICS)
+    assert ANALYTICS not in {each.name for each in specs_of(Settings(enable_analytics=False), ())}
 
 
 @pytest.mark.parametrize(

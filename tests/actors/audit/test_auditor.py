@@ -236,17 +236,24 @@ def test_an_interval_that_the_exchange_says_is_empty_lowers_no_score(tmp_path: P
         stores.store([minute(n) for n in range(1, BACK) if n not in (4, 5)])
         await audit(audits)
         assert health(stores).completeness == pytest.approx(100 * 6 / 8)
+        assert completeness(stores) == pytest.approx(6 / 8)
         (gap,) = gaps(stores)
         stores.catalog.move_gap(gap.gap_id, GapStatus.EXCHANGE_EMPTY, only_from=[GapStatus.OPEN], at_ms=NOW)
         await audit(audits)
         measured = health(stores)
         assert (measured.completeness, measured.quality_score, measured.gaps_count) == (100, 100, 0)
+        assert completeness(stores) == 1
 
     with_stores(tmp_path, check)
 
 
 def health(stores: Stores, dataset_id: str = "candles_BTCUSDT_1m") -> Health:
     return next(each for each in stores.catalog.latest_health(BTC) if each.dataset_id == dataset_id)
+
+
+def completeness(stores: Stores) -> float | None:
+    labels = {"symbol": BTC, "data_type": "candles", "timeframe": "1m"}
+    return stores.gauge("audit_completeness_ratio", **labels)
 
 
 def test_health_is_one_row_an_hour_that_is_always_current_and_one_for_each_change_of_band(tmp_path: Path) -> None:

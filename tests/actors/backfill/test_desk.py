@@ -58,7 +58,9 @@ def test_each_job_leaves_a_lineage_with_its_own_counts(tmp_path: Path) -> None:
         assert (record.input_records, record.output_records) == (60, 60)
         assert work.counter("backfill_rows_total", data_type="candles") == 60
         assert work.gauge("exchange_clock_skew_ms") == 0
-        assert work.gauge("backfill_weight_used") == 2
+        await work.until(lambda: work.gauge("backfill_weight_used") == 2)
+        assert work.gauge("backfill_weight_limit") == 2400
+        assert work.gauge("exchange_closed_seconds") == 0
 
     working(tmp_path, scenario)
 
