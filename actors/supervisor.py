@@ -26,27 +26,18 @@ from thespian.actors import (
 )
 
 from data_manager.system import hardening, messages
+from data_manager.system.actions import CameBack, Create, Escalate, Kill, SendDrain, SendPing, WentDown
 from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.logs import configure, log
 from data_manager.system.metrics import Series, Totals, add_counters, series
 from data_manager.system.settings import Settings
-from data_manager.system.strategy import (
-    CameBack,
-    Child,
-    Create,
-    Escalate,
-    Kill,
-    Policy,
-    SendDrain,
-    SendPing,
-    Strategy,
-    WentDown,
-)
+from data_manager.system.strategy import ALIVE, NOT_OURS, Child, Policy, State, Strategy
 
 HTTP = "http"
 AUDITOR = "auditor"
 NEWS_MIN_S = 0.2  # http hears of changes at most this often, and with every heartbeat
 TICK_MIN_S = 0.02
+RETIRED_SHOWN_S = 300.0  # for so long the tree shows what was retired
 PENDING_INCIDENTS_MAX = 1000  # kept while http is down; the oldest go first
 
 
@@ -95,6 +86,9 @@ class Supervisor(Actor):
         self._settings, self._main = start.settings, sender
         self._rng = random.Random(start.seed)  # noqa: S311  jitter and ids only
         self._strategy = Strategy(start.specs, policy_of(start.settings), self._rng)
+        self._fixed = [spec for spec in start.specs if spec.symbol is None]
+        self._per_symbol = start.per_symbol
+        self._symbols = tuple(spec.symbol for spec in start.specs if spec.symbol is not None)
         self._addresses: dict[str, Any] = {}
         self._processes: dict[str, Any] = {}
         self._base: dict[str, dict[Series, float]] = {}  # counters of dead generations, by actor
@@ -133,11 +127,27 @@ class Supervisor(Actor):
                 state = child.state if child else ""
                 log("command", actor_name=message.actor, action=message.action, problem=problem, state=state)
                 self.send(sender, messages.CommandDone(message.request_id, problem, state))
+            case messages.Assign():
+                self._assign(message, now)
             case messages.TreeQuery():
                 self.send(sender, messages.TreeReply(message.request_id, self._tree(now)))
             case messages.Stop():
                 self._stopper = sender
                 self._act(strategy.stop(now, message.grace_s), now)
+
+    def _assign(self, assign: messages.Assign, now: float) -> None:
+        strategy = self._running()
+        if strategy.stopping:
+            return
+        if assign.symbols != self._symbols:
+            log("symbols", symbols=list(assign.symbols))
+            self._symbols = assign.symbols  # for those that are created from here on
+            for name, child in strategy.children.items():
+                if child.state in ALIVE:
+                    self._tell(name, messages.SymbolsNews(assign.symbols))
+        specs = [*self._fixed, *map(self._per_symbol.of, assign.symbols)]
+        self._act(strategy.assign(specs, assign.here, now), now)
+        self._news_due = True
 
     def _pong(self, pong: messages.Pong, now: float) -> None:
         strategy = self._running()
@@ -209,12 +219,18 @@ class Supervisor(Actor):
                     self.send(self._main, messages.Escalated(name, cause, fatal))
 
     def _create(self, name: str, generation: int) -> None:
-        spec = self._running().children[name].spec
+        child = self._running().children[name]
+        spec = child.spec
         address = self.createActor(spec.actor)
         self._addresses[name] = address
         self._processes[name] = hardening.last_child_process(self)
         self._running().created(name, generation, self._processes[name].pid)
-        self.send(address, messages.Init(name, generation, self._settings, spec.symbol, spec.memory_hard_mb))
+        self.send(
+            address,
+            messages.Init(
+                name, generation, self._settings, spec.symbol, spec.memory_hard_mb, self._symbols, child.token
+            ),
+        )
 
     def _kill(self, name: str) -> None:
         process = self._processes.get(name)
@@ -262,14 +278,15 @@ class Supervisor(Actor):
     def _tree(self, now: float) -> messages.Tree:
         strategy = self._running()
         wall = now_ms(self._clock)
-        views = tuple(view_of(child, now, wall) for child in strategy.children.values())
+        views = tuple(view_of(child, now, wall) for child in strategy.children.values() if is_shown(child, now))
         gauges = {key: value for totals in self._totals.values() for key, value in totals.gauges.items()}
-        for view in views:
+        for view in (view for view in views if view.state not in NOT_OURS):
             labels = {"actor": view.name}
             gauges[series("data_manager_actor_up", labels)] = float(view.state == "running")
             gauges[series("data_manager_actor_parked", labels)] = float(view.state == "parked")
         restarts = {
-            series("data_manager_actor_restarts_total", {"actor": view.name}): float(view.restarts) for view in views
+            series("data_manager_actor_restarts_total", {"actor": name}): float(child.restarts)
+            for name, child in strategy.children.items()
         }
         living = (totals.counters for totals in self._totals.values())
         return messages.Tree(
@@ -304,6 +321,11 @@ def policy_of(settings: Settings) -> Policy:
         park_probe_s=settings.park_probe_s,
         stop_timeout_s=settings.drain_timeout_s / 2,
     )
+
+
+def is_shown(child: Child, now: float) -> bool:
+    """Whether the tree shows it: what was retired goes after a while, what it has counted stays."""
+    return child.state is not State.RETIRED or child.left is None or now - child.left < RETIRED_SHOWN_S
 
 
 def exit_cause(exitcode: int | None) -> str:

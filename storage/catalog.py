@@ -38,6 +38,7 @@ from data_manager.storage.catalog_rows import (
     INCIDENTS,
     JOBS,
     LINEAGE,
+    SYMBOLS,
     Shape,
 )
 from data_manager.storage.database import TIMEOUT_S, Database
@@ -54,6 +55,7 @@ from data_manager.storage.protocols import (
     Incident,
     Job,
     Lineage,
+    ListedSymbol,
 )
 from data_manager.system.clock import Clock
 from data_manager.system.errors import StoreError
@@ -273,6 +275,16 @@ class SqlCatalog:
     def exchange_state(self, name: str) -> ExchangeState | None:
         """The one with that name."""
         return self._one(EXCHANGE_STATES, name=name)
+
+    def symbols(self) -> list[ListedSymbol]:
+        """All of them, in the order in which they were added; those of one moment by name."""
+        query = SYMBOLS.select.order_by(SYMBOLS["added_ms"], SYMBOLS["symbol"])
+        return self._run(lambda connection: SYMBOLS.items(connection, query))
+
+    def save_symbols(self, symbols: Sequence[ListedSymbol], *, only_new: bool = False) -> None:
+        """Insert them, or update those that are there, which `only_new` leaves as they are."""
+        kept = ["status", "added_at", "retired_at"] if only_new else []
+        self._run(lambda connection: SYMBOLS.save(connection, symbols, keep=kept))
 
     def expire(self, table: Expiring, before_ms: int, limit: int = 1000) -> int:
         """Delete what ended or was written before that time, the oldest `limit` rows at most; return how many."""

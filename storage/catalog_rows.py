@@ -20,6 +20,7 @@ from data_manager.storage.protocols import (
     Incident,
     Job,
     Lineage,
+    ListedSymbol,
 )
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -76,7 +77,7 @@ class Shape(Generic[S]):
         return [self.item(row) for row in connection.execute(query).mappings()]
 
     def save(self, connection: Connection, items: Iterable[S], keep: Sequence[str] = ()) -> None:
-        """Insert each, or update the row with its key, but for the columns to `keep`.
+        """Insert each, or update the row with its key, but for the columns to `keep`; with all kept it stays as it is.
 
         In the order of the keys, so that two who save the same rows wait for each other and do not deadlock.
         """
@@ -84,7 +85,7 @@ class Shape(Generic[S]):
         rows = sorted(map(self.row, items), key=lambda row: [str(row[key]) for key in keys])
         changed = [column.name for column in self._columns.values() if column.name not in (*keys, *keep)]
         for start in range(0, len(rows), CHUNK_ROWS):
-            connection.execute(_upsert(connection, self.table, keys, changed), rows[start : start + CHUNK_ROWS])
+            connection.execute(_upsert(connection, self.table, keys, changed or keys), rows[start : start + CHUNK_ROWS])
 
     def _value(self, item: S, field: str, column: Column[Any]) -> object:
         value = getattr(item, field)
@@ -152,6 +153,7 @@ GAPS = Shape(
 AUDIT_LOGS = Shape(AuditLog, tables.audit_logs, renamed={"at_ms": "timestamp"}, free=("details",))
 HEALTH = Shape(Health, tables.health_metrics, renamed={"at_ms": "timestamp"})
 CONFLICTS = Shape(Conflict, tables.conflicts, renamed={"at_ms": "timestamp"})
+SYMBOLS = Shape(ListedSymbol, tables.symbols, renamed={"added_ms": "added_at", "retired_ms": "retired_at"})
 EXCHANGE_STATES = Shape(
     ExchangeState, tables.exchange_state, renamed={"until_ms": "until_at", "updated_ms": "updated_at"}
 )

@@ -164,6 +164,22 @@ class ExchangeState(msgspec.Struct, frozen=True):
     updated_ms: int
 
 
+class SymbolStatus(StrEnum):
+    """Whether a symbol's events are taken in."""
+
+    ACTIVE = "active"
+    RETIRED = "retired"  # what is stored of it stays, and is served
+
+
+class ListedSymbol(msgspec.Struct, frozen=True):
+    """A symbol of the service; `status` is a SymbolStatus."""
+
+    symbol: str
+    status: str
+    added_ms: int  # the last time
+    retired_ms: int | None = None  # None while it is active
+
+
 class Expiring(StrEnum):
     """What the catalog keeps for a time: its tables, by the names users know."""
 

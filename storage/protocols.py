@@ -27,6 +27,8 @@ from data_manager.storage.cataloged import (
     JobReason,
     JobStatus,
     Lineage,
+    ListedSymbol,
+    SymbolStatus,
 )
 from data_manager.storage.ledger import BatchEntry, Counts, LedgerTotals
 from data_manager.storage.records import ALL_SYMBOLS, Candle, Depth, Funding, Record, Series, Symbol, Trade
@@ -34,7 +36,7 @@ from data_manager.storage.records import ALL_SYMBOLS, Candle, Depth, Funding, Re
 __all__ = [
     "COUNT_CAP", "MERGE_ROWS", "AuditLog", "Catalog", "Conflict", "Dataset", "Difference", "Event",
     "ExchangeState", "Expiring", "Gap", "GapStatus", "Health", "Holding", "Incident", "Job", "JobReason",
-    "JobStatus", "Lineage", "MarketStore", "Merged", "Query", "Write", "Written",
+    "JobStatus", "Lineage", "ListedSymbol", "MarketStore", "Merged", "Query", "SymbolStatus", "Write", "Written",
 ]  # fmt: skip
 
 R = TypeVar("R", bound=Record)
@@ -367,6 +369,14 @@ class Catalog(Protocol):
 
     def count_audit_logs(self, audit_type: str) -> dict[tuple[str, str], int]:
         """How many there are of a type, by symbol and severity."""
+        ...
+
+    def symbols(self) -> list[ListedSymbol]:
+        """All of them, in the order in which they were added; those of one moment by name."""
+        ...
+
+    def save_symbols(self, symbols: Sequence[ListedSymbol], *, only_new: bool = False) -> None:
+        """Insert them, or update those that are there, which `only_new` leaves as they are."""
         ...
 
     def expire(self, table: Expiring, before_ms: int, limit: int = 1000) -> int:

@@ -21,9 +21,10 @@ from data_manager.system import hardening
 from data_manager.system.clock import SystemClock
 from data_manager.system.errors import ConfigError
 from data_manager.system.logs import configure, log
-from data_manager.system.messages import Drain, Drained, Failed, Init, Message, Ping, Pong, Ready, Stopping
+from data_manager.system.messages import Drain, Drained, Failed, Init, Message, Ping, Pong, Ready, Stopping, SymbolsNews
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Status
 
 FLUSH_S = 0.2  # how long Thespian may take to transmit what was sent before the process exits
@@ -38,6 +39,7 @@ class BaseActor(Actor):
     generation: int
     symbol: str | None
     settings: Settings
+    symbols: Symbols
     supervisor: Any
 
     def __init__(self) -> None:
@@ -67,6 +69,10 @@ class BaseActor(Actor):
     def on_message(self, message: Message) -> None:
         """A message the base does not know."""
         raise TypeError(f"{self.name} does not understand {type(message).__name__}")
+
+    def on_symbols(self, symbols: tuple[str, ...]) -> None:
+        """The symbols of the service have changed; on the thread on which the actor works."""
+        self.symbols.become(symbols)
 
     def on_watch(self) -> None:
         """A watched file descriptor may be readable; spurious calls happen."""
@@ -127,6 +133,8 @@ class BaseActor(Actor):
                 self._answer(message)
             case Drain():
                 self.drain()
+            case SymbolsNews(symbols=symbols):
+                self.on_symbols(symbols)
             case WatchMessage():
                 self.on_watch()
             case Message():
@@ -137,6 +145,7 @@ class BaseActor(Actor):
     def _initialise(self, init: Init, sender: Any) -> None:
         self.name, self.generation, self.symbol = init.name, init.generation, init.symbol
         self.settings, self.supervisor = init.settings, sender
+        self.symbols = Symbols(init.symbols)
         self.rng = random.Random(f"{init.name}/{init.generation}/{os.getpid()}")  # noqa: S311  jitter only
         configure(self.name, self.settings.log_level)
         if init.memory_hard_mb is not None:

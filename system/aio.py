@@ -54,6 +54,7 @@ class AsyncActor(BaseActor):
                 rng=self.rng,
                 metrics=self.metrics,
                 send=self._send,
+                symbols=self.symbols,
             )
         )
         self._ticked = self.clock.monotonic()  # from here: what the worker imports may take seconds
@@ -70,6 +71,10 @@ class AsyncActor(BaseActor):
     def on_message(self, message: Message) -> None:
         """Pass it to the worker, on the loop."""
         self._loop.call_soon_threadsafe(self._receive, message)
+
+    def on_symbols(self, symbols: tuple[str, ...]) -> None:
+        """Change them on the loop."""
+        self._loop.call_soon_threadsafe(self._follow, symbols)
 
     def status(self) -> Status:
         """The worker's own word."""
@@ -117,6 +122,12 @@ class AsyncActor(BaseActor):
         try:
             self._worker.receive(message)
         except Exception as error:  # noqa: BLE001  asyncio would log it and go on as if nothing had been
+            self._post(error)
+
+    def _follow(self, symbols: tuple[str, ...]) -> None:
+        try:
+            self.symbols.become(symbols)
+        except Exception as error:  # noqa: BLE001  as in _receive: who is told may fail
             self._post(error)
 
     def _run_loop(self) -> None:

@@ -35,11 +35,11 @@ from typing import TYPE_CHECKING, Any
 
 from data_manager.system import hardening, messages
 from data_manager.system.clock import Clock, SystemClock
-from data_manager.system.errors import ConfigError, DataManagerError
+from data_manager.system.errors import ConfigError, DataManagerError, StoreError
 from data_manager.system.logs import log
 from data_manager.system.settings import EMBEDDED, Settings
 from data_manager.system.strategy import ChildSpec
-from data_manager.system.tree import specs_of
+from data_manager.system.tree import ingest_spec, specs_of
 
 if TYPE_CHECKING:
     from data_manager.system.broker import EmbeddedBroker
@@ -72,13 +72,17 @@ class SystemDied(DataManagerError):
 class ActorTree:
     """The actor system from outside: start it, ask it, stop it. Used from the main thread only."""
 
-    def __init__(self, settings: Settings, specs: tuple[ChildSpec, ...], clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, specs: tuple[ChildSpec, ...], clock: Clock, per_symbol: ChildSpec | None = None
+    ) -> None:
+        """`per_symbol` is the pattern of the actors that come with a symbol while the tree runs; else ingest's."""
         self._clock = clock
         self._mail: deque[Any] = deque(maxlen=MAIL_MAX)
         self._system = start_thespian(settings.data_dir)
         self._supervisor = self._system.createActor("data_manager.actors.supervisor.Supervisor")
         seed = int.from_bytes(os.urandom(8))
-        self._system.tell(self._supervisor, messages.Start(settings, specs, seed))
+        pattern = ingest_spec(settings) if per_symbol is None else per_symbol
+        self._system.tell(self._supervisor, messages.Start(settings, specs, pattern, seed))
         started = self._await(messages.Started, None, ASK_S)
         self.supervisor_pid, self.admin_pid = started.pid, started.admin_pid
         self._admin_life = os.pidfd_open(started.admin_pid)
@@ -97,6 +101,10 @@ class ActorTree:
         self._system.tell(self._supervisor, request)
         done: messages.CommandDone = self._await(messages.CommandDone, request.request_id, ASK_S)
         return done.problem
+
+    def assign(self, symbols: tuple[str, ...], here: dict[str, int] | None = None) -> None:
+        """Have the tree work on these symbols from now on: see Assign."""
+        self._system.tell(self._supervisor, messages.Assign(symbols, here))
 
     def watch(self, seconds: float) -> None:
         """Wait; raises SystemDied at once when the admin or the supervisor is gone or has escalated.
@@ -159,7 +167,7 @@ class Service:
     def __init__(
         self,
         settings: Settings,
-        specs: Callable[[Settings], tuple[ChildSpec, ...]] = specs_of,
+        specs: Callable[[Settings, tuple[str, ...]], tuple[ChildSpec, ...]] = specs_of,
         before_actors: Callable[[Settings], None] = lambda settings: None,
     ) -> None:
         self.settings = settings
@@ -233,10 +241,11 @@ class Service:
         self._before_actors(self.settings)
         for name in (*PRELOAD, *store_modules(self.settings)):
             importlib.import_module(name)
+        symbols = symbols_at_start(self.settings)
         hardening.apply(os.urandom(32))
         gc.collect()
         gc.freeze()  # the collector would otherwise touch, and so copy, every shared page in every actor
-        self._tree = ActorTree(self.settings, self._specs(self.settings), self._clock)
+        self._tree = ActorTree(self.settings, self._specs(self.settings, symbols), self._clock)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self._signals:
@@ -286,6 +295,24 @@ def store_modules(settings: Settings) -> tuple[str, ...]:
 
     name = "mongo" if market_backend(settings) == MONGO else "sqlite"
     return (f"data_manager.storage.{name}",)
+
+
+def symbols_at_start(settings: Settings) -> tuple[str, ...]:
+    """The active symbols, as far as main can tell: of a catalog on a server the actors do, once they run."""
+    from data_manager.storage import symbols
+    from data_manager.storage.choice import SQLITE, catalog_backend
+    from data_manager.storage.symbols_file import statuses_in
+
+    listed: dict[str, str] = {}
+    if catalog_backend(settings) == SQLITE:
+        try:
+            listed = statuses_in(settings.catalog_file)
+        except StoreError as error:  # readiness tells it too; events can be stored meanwhile
+            log("symbols_unknown", level=logging.WARNING, cause=str(error), used="SUPPORTED_PAIRS")
+    if retired := symbols.retired_but_configured(listed, settings.supported_pairs):
+        remedy = "take them from SUPPORTED_PAIRS, or have them back with `data-manager symbols add`"
+        log("symbols_stay_retired", level=logging.WARNING, symbols=list(retired), remedy=remedy)
+    return symbols.active(listed, settings.supported_pairs)
 
 
 def serve(service: Service) -> int:

@@ -43,6 +43,12 @@ class Drain(Message, frozen=True):
     """Finish what is in hand, release everything, answer Drained and exit."""
 
 
+class SymbolsNews(Message, frozen=True):
+    """The symbols of the service from now on, all of them; sent to every actor that was told others in its Init."""
+
+    symbols: tuple[str, ...]
+
+
 class TreeNews(Message, frozen=True):
     """The supervisor's view, sent to http with every heartbeat and at every change of state."""
 
@@ -270,6 +276,7 @@ class Start(Message, frozen=True):
 
     settings: Settings
     specs: tuple[ChildSpec, ...]
+    per_symbol: ChildSpec  # the pattern of those that come with a symbol
     seed: int  # of the jitter
 
 

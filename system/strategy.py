@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
+
+from data_manager.system.actions import Action, CameBack, Create, Escalate, Kill, SendDrain, SendPing, WentDown
 
 
 class ChildSpec(msgspec.Struct, frozen=True):
@@ -28,6 +30,11 @@ class ChildSpec(msgspec.Struct, frozen=True):
     essential: bool = True  # exhausted budget: True ends the process, False parks the actor
     memory_hard_mb: int | None = None  # RLIMIT_DATA of its process
     needs: tuple[str, ...] = ()  # created only once each of these has run (or is parked or paused)
+    leased: bool = False  # runs in one of several replicas: here only when an assignment says so
+
+    def of(self, symbol: str) -> ChildSpec:
+        """The spec of one symbol's actor, where this one is the pattern of them all."""
+        return msgspec.structs.replace(self, name=f"{self.name}{symbol}", symbol=symbol)
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -57,58 +64,13 @@ class State(StrEnum):
     PARKED = "parked"
     PAUSED = "paused"
     STOPPED = "stopped"
+    RETIRED = "retired"  # its symbol is no longer one of the service's
+    ELSEWHERE = "elsewhere"  # another replica has its lease
 
 
 ALIVE = (State.STARTING, State.RUNNING, State.WAITING, State.STOPPING)
-SETTLED = (State.PARKED, State.PAUSED, State.STOPPED)
-
-
-class Create(msgspec.Struct, frozen=True):
-    """Create the actor and send it Init with this generation."""
-
-    name: str
-    generation: int
-
-
-class SendPing(msgspec.Struct, frozen=True):
-    """Send the heartbeat."""
-
-    name: str
-
-
-class SendDrain(msgspec.Struct, frozen=True):
-    """Ask it to finish and exit."""
-
-    name: str
-
-
-class Kill(msgspec.Struct, frozen=True):
-    """SIGKILL its process."""
-
-    name: str
-
-
-class WentDown(msgspec.Struct, frozen=True):
-    """It died unasked: the start of an incident."""
-
-    name: str
-    cause: str
-
-
-class CameBack(msgspec.Struct, frozen=True):
-    """It runs again, or an operator took over: the end of the incident."""
-
-    name: str
-
-
-class Escalate(msgspec.Struct, frozen=True):
-    """An essential child is given up: end the process."""
-
-    name: str
-    cause: str
-
-
-Action = Create | SendPing | SendDrain | Kill | WentDown | CameBack | Escalate
+SETTLED = (State.PARKED, State.PAUSED, State.STOPPED, State.RETIRED, State.ELSEWHERE)
+NOT_OURS = (State.RETIRED, State.ELSEWHERE)
 
 
 class Child:
@@ -116,13 +78,15 @@ class Child:
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
-        self.state = State.PENDING
+        self.state = State.ELSEWHERE if spec.leased else State.PENDING
+        self.token = 0  # of the lease that it runs under
         self.detail = ""
         self.pid: int | None = None
         self.generation = 0
         self.restarts = 0
         self.last_cause: str | None = None
         self.last_exit: float | None = None
+        self.left: float | None = None  # when it was last given away
         self.started: float | None = None
         self.lag: int | None = None
         self.ever_running = False
@@ -272,6 +236,28 @@ class Strategy:
         times += [child.deadline for child in self.children.values() if child.deadline > now]
         return min(times)
 
+    def assign(self, specs: Iterable[ChildSpec], tokens: Mapping[str, int] | None, now: float) -> list[Action]:
+        """Have these children from now on, the leased ones where `tokens` names them; None: all of them run here.
+
+        What is new is started, and what is not there any more is drained and stays retired; a child whose token
+        has changed is restarted. That is asked for and no failure. A child that is there already keeps its spec. A
+        repetition changes nothing; while stopping nothing does.
+        """
+        if self.stopping:
+            return []
+        wanted = {spec.name: spec for spec in specs}
+        known = self.children | {name: Child(spec) for name, spec in wanted.items() if name not in self.children}
+        self.children = dict(sorted(known.items(), key=lambda item: item[1].spec.stage))
+        actions: list[Action] = []
+        for name, child in self.children.items():
+            if name not in wanted:
+                actions += self._give_away(child, State.RETIRED, now)
+            elif child.spec.leased and tokens is not None and name not in tokens:
+                actions += self._give_away(child, State.ELSEWHERE, now)
+            else:
+                actions += self._take(child, 0 if tokens is None else tokens.get(name, 0), now)
+        return actions + self._start_pending(now)
+
     # -- how it is decided ------------------------------------------------------------------------------
 
     def _start_pending(self, now: float) -> list[Action]:
@@ -291,6 +277,32 @@ class Strategy:
     def _served(self, name: str) -> bool:
         child = self.children[name]
         return child.ever_running or child.state in SETTLED
+
+    def _take(self, child: Child, token: int, now: float) -> list[Action]:
+        """It runs here, under this token."""
+        held, child.token = child.token, token
+        if child.state in NOT_OURS:
+            child.state, child.detail = State.PENDING, ""
+        elif child.state is State.STOPPING and child.after_stop in NOT_OURS:
+            child.after_stop = State.PENDING
+        elif child.state in (State.STARTING, State.RUNNING, State.WAITING) and token != held:
+            return self._drain(child, State.PENDING, now)
+        return []
+
+    def _give_away(self, child: Child, to: State, now: float) -> list[Action]:
+        """It does not run here any more; whatever was wrong with it is nobody's trouble now."""
+        if to in (child.state, child.after_stop if child.state is State.STOPPING else None):
+            return []
+        child.left = now
+        child.failures.clear()
+        child.streak, child.probing = 0, False
+        if child.state is State.STOPPING:
+            child.after_stop = to
+            return self._recovered(child)
+        if child.state in ALIVE:
+            return [*self._drain(child, to, now), *self._recovered(child)]
+        child.state, child.detail, child.deadline = to, "", float("inf")
+        return self._recovered(child)
 
     def _overdue(self, child: Child, now: float) -> list[Action]:
         if child.state is State.STARTING:

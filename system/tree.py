@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from data_manager.system.settings import Settings
 from data_manager.system.strategy import ChildSpec
 
@@ -9,19 +11,20 @@ HTTP, INGEST, ROUTER, AUDITOR, BACKFILL = "http", "ingest/", "router", "auditor"
 ANALYTICS, FEED, EXCHANGE = "analytics", "feed", "exchange"
 
 
-def specs_of(settings: Settings) -> tuple[ChildSpec, ...]:
-    """The actors that these settings ask for; started by ascending stage, stopped by descending."""
-    ingest = tuple(
-        ChildSpec(
-            name=f"{INGEST}{symbol}",
-            actor="data_manager.actors.hosts.Ingest",
-            stage=1,
-            symbol=symbol,
-            essential=False,
-            memory_hard_mb=settings.ingest_memory_hard_mb,
-        )
-        for symbol in settings.supported_pairs
+def ingest_spec(settings: Settings) -> ChildSpec:
+    """The pattern of the actors of which there is one per symbol: see ChildSpec.of."""
+    return ChildSpec(
+        name=INGEST,
+        actor="data_manager.actors.hosts.Ingest",
+        stage=1,
+        essential=False,
+        memory_hard_mb=settings.ingest_memory_hard_mb,
     )
+
+
+def specs_of(settings: Settings, symbols: Iterable[str]) -> tuple[ChildSpec, ...]:
+    """The actors that these settings ask for; started by ascending stage, stopped by descending."""
+    ingest = tuple(map(ingest_spec(settings).of, symbols))
     specs = (*ingest, ChildSpec(name=ROUTER, actor="data_manager.actors.hosts.Router", stage=2))
     if settings.enable_api:
         specs = (ChildSpec(name=HTTP, actor="data_manager.actors.hosts.Http", stage=0), *specs)

@@ -16,6 +16,7 @@ from data_manager.system.clock import Clock
 from data_manager.system.messages import Message
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -27,7 +28,10 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What a worker is given. `send` passes a message to the supervisor from any thread."""
+    """What a worker is given. `send` passes a message to the supervisor from any thread.
+
+    `symbols` are those of the service at any time; SUPPORTED_PAIRS are those that it began with.
+    """
 
     name: str
     generation: int
@@ -37,6 +41,7 @@ class Context(msgspec.Struct, frozen=True):
     rng: random.Random
     metrics: Metrics
     send: Callable[[Message], None]
+    symbols: Symbols
 
 
 class Worker(Protocol):

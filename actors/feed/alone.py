@@ -12,6 +12,7 @@ from data_manager.actors.feed.worker import FeedWorker
 from data_manager.system.clock import SystemClock
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.tree import FEED
 from data_manager.system.worker import Context
 
@@ -29,7 +30,9 @@ async def publish_until_signalled(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stop)
     rng = random.Random(int.from_bytes(os.urandom(8)))  # noqa: S311  ids and jitter, no secrets
-    context = Context(FEED, 1, None, settings, SystemClock(), rng, Metrics(), lambda message: None)
+    context = Context(
+        FEED, 1, None, settings, SystemClock(), rng, Metrics(), lambda message: None, Symbols(settings.supported_pairs)
+    )
     await FeedWorker(context, exchange_conf().streams).run(stop)
 
 

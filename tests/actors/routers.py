@@ -25,6 +25,7 @@ from data_manager.system.frames import Batch, Frame, decode
 from data_manager.system.messages import Message, Suspected
 from data_manager.system.metrics import Metrics, series
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Context
 from tests.eventually import eventually
 
@@ -65,7 +66,17 @@ class Router:
         self.sent: list[Message] = []
         clock = SystemClock()
         store = SqliteMarketStore(settings.market_dir, clock=clock, timeout_s=settings.store_timeout_s)
-        context = Context("router", 1, None, settings, clock, random.Random(1), self.metrics, self.sent.append)
+        context = Context(
+            "router",
+            1,
+            None,
+            settings,
+            clock,
+            random.Random(1),
+            self.metrics,
+            self.sent.append,
+            Symbols(settings.supported_pairs),
+        )
         self.worker = RouterWorker(context, store)
         self._stop = asyncio.Event()
 

@@ -40,6 +40,7 @@ from data_manager.system.messages import (
 )
 from data_manager.system.metrics import Metrics, Totals
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Context
 from tests.eventually import eventually
 from tests.http.serving import actor, candle, store_rows, tree, working_tree
@@ -57,7 +58,17 @@ class Supervisor:
         self.sent: list[Message] = []
         self.settings = Settings(data_dir=folder, api_token=SecretStr("secret"), **options)
         self.worker = HttpWorker(
-            Context("http", 1, None, self.settings, CLOCK, random.Random(1), Metrics(), self.sent.append)
+            Context(
+                "http",
+                1,
+                None,
+                self.settings,
+                CLOCK,
+                random.Random(1),
+                Metrics(),
+                self.sent.append,
+                Symbols(self.settings.supported_pairs),
+            )
         )
 
     def ports(self) -> SimpleNamespace:

@@ -22,8 +22,15 @@ from data_manager.storage.records import Symbol
 from data_manager.system.clock import SystemClock
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Context
 from tests.bench.child import ready, report
+
+
+def children_s() -> float:
+    """CPU seconds of processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class Laps:
@@ -50,7 +57,6 @@ async def compute(context: Context, laps: Laps) -> dict[str, float]:
         laps.lap()
         await calculator.load(partial(import_module, ANALYSIS))
         figures = {"import_documents": laps.lap()}
-        from data_manager.actors.analytics import models
         from data_manager.actors.analytics.analysis import REACH_MS
         from data_manager.actors.analytics.conf import analytics_conf
         from data_manager.actors.analytics.cycle import Cycle
@@ -62,10 +68,12 @@ async def compute(context: Context, laps: Laps) -> dict[str, float]:
         cycle = Cycle(market, symbols, conf, REACH_MS, calculator, troubles, clock, metrics)
         materials = await cycle.run()
         figures["cycle"] = laps.lap()
-        await calculator.load(models.load)
-        figures["import_models"] = laps.lap()
-        await Detective(market, catalog, conf, calculator, troubles, clock, metrics).look(materials)
-        figures["detectors"] = laps.lap()
+        detective = Detective(market, catalog, conf, calculator, troubles, clock, metrics)
+        try:
+            await detective.look(materials)
+        finally:
+            await detective.close()
+        figures["detectors"] = laps.lap() + children_s()
     finally:
         calculator.close()
         await asyncio.gather(market.close(), catalog.close())
@@ -77,7 +85,17 @@ def main(folder: str, symbols: str) -> None:
     laps = Laps()
     settings = Settings(data_dir=Path(folder), supported_pairs=symbols)  # type: ignore[arg-type]
     metrics = Metrics()
-    context = Context("analytics", 1, None, settings, SystemClock(), random.Random(1), metrics, lambda message: None)
+    context = Context(
+        "analytics",
+        1,
+        None,
+        settings,
+        SystemClock(),
+        random.Random(1),
+        metrics,
+        lambda message: None,
+        Symbols(settings.supported_pairs),
+    )
     AnalyticsWorker(context)
     start = laps.lap()
     ready()

@@ -19,9 +19,10 @@ from data_manager.system.tree import specs_of
 def main() -> int:
     swapped: dict[str, str] = json.loads(os.environ["TEST_ACTORS"])
 
-    def specs(settings: Settings) -> tuple[ChildSpec, ...]:
+    def specs(settings: Settings, symbols: tuple[str, ...]) -> tuple[ChildSpec, ...]:
         return tuple(
-            msgspec.structs.replace(spec, actor=swapped.get(spec.name, spec.actor)) for spec in specs_of(settings)
+            msgspec.structs.replace(spec, actor=swapped.get(spec.name, spec.actor))
+            for spec in specs_of(settings, symbols)
         )
 
     loaded = load_settings(None, None)

@@ -33,7 +33,8 @@ class RunningTree:
 
     def __init__(self, settings: Settings, specs: tuple[ChildSpec, ...]) -> None:
         self.settings = settings
-        self.tree = lifecycle.ActorTree(settings, specs, SystemClock())
+        pattern = dummy("ingest/", stage=1, symbol=None, essential=False)
+        self.tree = lifecycle.ActorTree(settings, specs, SystemClock(), pattern)
 
     def look(self) -> Tree:
         self.tree.watch(0.02)

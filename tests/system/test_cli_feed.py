@@ -125,11 +125,11 @@ def test_help_loads_nothing_of_the_feed() -> None:
 
 def test_the_feed_is_an_actor_of_run_only_when_asked_for() -> None:
     without, given = (load_settings(None, None, feed_enabled=value).settings for value in (None, "true"))
-    assert FEED not in {spec.name for spec in specs_of(without)}
-    (spec,) = (spec for spec in specs_of(given) if spec.name == FEED)
+    assert FEED not in {spec.name for spec in specs_of(without, ())}
+    (spec,) = (spec for spec in specs_of(given, ()) if spec.name == FEED)
     assert not spec.essential
     assert spec.needs == ()
-    assert spec.stage == max(one.stage for one in specs_of(given))
+    assert spec.stage == max(one.stage for one in specs_of(given, ()))
 
 
 def unused_port() -> int:

@@ -8,21 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_manager.system.strategy import (
-    ALIVE,
+from data_manager.system.actions import (
     Action,
     CameBack,
-    ChildSpec,
     Create,
     Escalate,
     Kill,
-    Policy,
     SendDrain,
     SendPing,
-    State,
-    Strategy,
     WentDown,
 )
+from data_manager.system.strategy import ALIVE, ChildSpec, Policy, State, Strategy
 
 POLICY = Policy()
 HTTP = ChildSpec("http", "x.Http", stage=0)

@@ -23,6 +23,7 @@ from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.messages import Message
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Context
 from tests.actors.analytics.series import walk
 from tests.eventually import eventually
@@ -97,7 +98,15 @@ class Computing:
 
     def context(self) -> Context:
         return Context(
-            "analytics", 1, None, self.settings, self.clock, random.Random(5), self.metrics, self.sent.append
+            "analytics",
+            1,
+            None,
+            self.settings,
+            self.clock,
+            random.Random(5),
+            self.metrics,
+            self.sent.append,
+            Symbols(self.settings.supported_pairs),
         )
 
     @asynccontextmanager

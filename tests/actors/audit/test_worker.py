@@ -25,6 +25,7 @@ from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.messages import AuditRequested, Disturbed, GapFound, Message, Pong, RangeRepaired, Suspected
 from data_manager.system.metrics import Metrics, Totals, series
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Context
 from tests.eventually import eventually
 from tests.storage.examples import BTC, candle
@@ -52,7 +53,17 @@ class Hosted:
         self.catalog = SqlCatalog(catalog_url(self.settings), clock=CLOCK)
         self.now = now_ms(CLOCK) // MINUTE_MS * MINUTE_MS
         self.worker = AuditWorker(
-            Context("auditor", 1, None, self.settings, CLOCK, random.Random(1), self.metrics, self.sent.append)
+            Context(
+                "auditor",
+                1,
+                None,
+                self.settings,
+                CLOCK,
+                random.Random(1),
+                self.metrics,
+                self.sent.append,
+                Symbols(self.settings.supported_pairs),
+            )
         )
 
     def hold(self, *minutes: int) -> None:

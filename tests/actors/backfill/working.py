@@ -20,6 +20,7 @@ from data_manager.system.clock import Clock
 from data_manager.system.messages import GapFound, JobRequested, Message, RangeRepaired
 from data_manager.system.metrics import Metrics, series
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Context
 from tests.actors.backfill.clocks import SleptClock
 from tests.eventually import eventually
@@ -66,7 +67,17 @@ class Work:
 
     def context(self) -> Context:
         clock: Clock = self.clock
-        return Context("backfill", 1, None, self.settings, clock, random.Random(3), self.metrics, self.sent.append)
+        return Context(
+            "backfill",
+            1,
+            None,
+            self.settings,
+            clock,
+            random.Random(3),
+            self.metrics,
+            self.sent.append,
+            Symbols(self.settings.supported_pairs),
+        )
 
     async def stop(self) -> None:
         """Stop it as the supervisor does; raises what it died of."""

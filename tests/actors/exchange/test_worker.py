@@ -25,6 +25,7 @@ from data_manager.system.errors import ConfigError
 from data_manager.system.messages import Ping
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Context
 from tests.eventually import eventually
 from tests.servers.nats import NatsServer
@@ -44,7 +45,17 @@ class ShiftableClock(SystemClock):
 def context(url: str, folder: Path, clock: SystemClock | None = None, **changes: Any) -> Context:
     settings = Settings(nats_url=url, data_dir=folder, **({"supported_pairs": ("BTCUSDT", "ETHUSDT")} | changes))
     rng = random.Random(1)
-    return Context("exchange", 1, None, settings, clock or SystemClock(), rng, Metrics(), lambda message: None)
+    return Context(
+        "exchange",
+        1,
+        None,
+        settings,
+        clock or SystemClock(),
+        rng,
+        Metrics(),
+        lambda message: None,
+        Symbols(settings.supported_pairs),
+    )
 
 
 def counted(context: Context) -> Counter[str]:

@@ -20,6 +20,7 @@ from data_manager.actors.feed.worker import BUFFER_BYTES, FINISH_S, FeedWorker
 from data_manager.system.clock import SystemClock
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Context
 from tests.eventually import eventually
 from tests.servers.nats import NatsServer, connected
@@ -58,8 +59,17 @@ class Feeding:
             nats_url=nats.url, data_dir=folder, binance_ws_url=ws_url, **({"supported_pairs": SYMBOLS} | changes)
         )
         self.metrics = Metrics()
+        self.symbols = Symbols(self.settings.supported_pairs)
         context = Context(
-            "feed", 1, None, self.settings, SystemClock(), random.Random(1), self.metrics, lambda message: None
+            "feed",
+            1,
+            None,
+            self.settings,
+            SystemClock(),
+            random.Random(1),
+            self.metrics,
+            lambda message: None,
+            self.symbols,
         )
         self.worker = FeedWorker(context, conf, buffer_bytes)
         self._stop = asyncio.Event()

@@ -21,6 +21,7 @@ from data_manager.actors.feed.subscription import PAUSE_S, Subscription, pause_s
 from data_manager.system.clock import SystemClock
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Context
 from tests.actors.feed.feeding import streams
 from tests.actors.feed.serving import served
@@ -83,7 +84,7 @@ class Kept:
     def __init__(self, url: str, session: aiohttp.ClientSession, hear: Callable[[bytes], None], **changes: Any) -> None:
         self._metrics = Metrics()
         clock, rng = SystemClock(), random.Random(1)
-        context = Context("feed", 1, None, Settings(), clock, rng, self._metrics, lambda message: None)
+        context = Context("feed", 1, None, Settings(), clock, rng, self._metrics, lambda message: None, Symbols(()))
         self.subscription = Subscription(context, session, url, CHANNEL, streams(**changes), hear)
 
     @property
