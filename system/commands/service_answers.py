@@ -154,6 +154,15 @@ class Quarantine(msgspec.Struct, frozen=True):
     data: list[QuarantinedEvent]
 
 
+class ReplayedEvent(msgspec.Struct, frozen=True):
+    """Where an event went; `stream` and `sequence` are None in core mode."""
+
+    event_id: str
+    subject: str
+    stream: str | None
+    sequence: int | None
+
+
 class Actor(msgspec.Struct, frozen=True):
     """An actor as its supervisor sees it."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 MINUTE, HOUR = 60, 3600
+ESTIMATED_FROM = 0.001  # of the whole; before that what is left would be a guess
 
 
 def when(moment: datetime) -> str:
@@ -28,6 +29,16 @@ def lasting(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """So many of something, whose plural takes an s."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def pace(done: int, noun: str, share: float | None, seconds: float) -> str:
+    """How many are done, how fast, and how long the rest takes at that rate where `share`, the part done, is known."""
+    known = [counted(done, noun)]
+    if seconds > 0:
+        known.append(f"{done / seconds:,.0f} a second")
+    if share is not None and ESTIMATED_FROM <= share < 1:
+        known.append(f"{lasting(seconds * (1 - share) / share)} left")
+    return ", ".join(known)
 
 
 def printable(text: str) -> str:
