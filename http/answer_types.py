@@ -83,6 +83,44 @@ class InBothDialects(TypedDict, Generic[T]):
     filters_applied: dict[str, str]
 
 
+class RangeMetadata(Returned):
+    """From where the rows of a page are; `message` says why there are none."""
+
+    data_completeness: float | None
+    last_updated: Time | None
+    source: str
+    collection: str
+    message: NotRequired[str]
+
+
+class RangeEcho(TypedDict):
+    """The range that was read, with its defaults filled in."""
+
+    pair: str
+    start: Time
+    end: Time
+    limit: int
+
+
+class Ranged(TypedDict, Generic[T]):
+    """Rows of a range, under both their names unless `dialect` leaves one of them out."""
+
+    pair: str
+    values: NotRequired[list[T]]
+    data: NotRequired[list[T]]
+    pagination: RangePagination
+    sort: Sort
+    filters_applied: dict[str, str]
+
+
+# A generic type keeps its parameter only in those that are generic themselves, for pydantic.
+class RangePage(Ranged[T], Generic[T]):
+    """A page of them."""
+
+    metadata: RangeMetadata
+    parameters: RangeEcho
+
+
 class Problem(TypedDict):
     """An error; `type` and `title` as in RFC 9457."""
 

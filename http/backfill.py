@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from typing import NamedTuple, NotRequired
+from typing import Generic, NamedTuple, NotRequired
 
 from aiohttp import web
 
-from data_manager.http.answer_types import InBothDialects, Time
+from data_manager.http.answer_types import InBothDialects, T, Time
 from data_manager.http.answers import answer, applied, both_dialects, stamp_or_none
 from data_manager.http.bodies import parse_body
 from data_manager.http.errors import Refusal, store_errors, unavailable
@@ -40,10 +40,10 @@ class Detail(NamedTuple):
     closed_until_ms: int | None
 
 
-class JobList(InBothDialects[JobValue]):
+class JobList(InBothDialects[T], Generic[T]):
     """A page of jobs."""
 
-    jobs: NotRequired[list[JobValue]]
+    jobs: NotRequired[list[T]]
     total_count: int
 
 
@@ -143,7 +143,7 @@ OPERATIONS = (
         "/backfill/jobs",
         BackfillRoutes.jobs,
         "backfill",
-        {200: Answer(JobList)},
+        {200: Answer(JobList[JobValue])},
         query=JobParams,
         refuses=(503,),
     ),

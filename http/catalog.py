@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NotRequired
+from typing import Generic, NotRequired
 
 from aiohttp import web
 from typing_extensions import TypedDict
 
-from data_manager.http.answer_types import InBothDialects, Time
+from data_manager.http.answer_types import InBothDialects, T, Time
 from data_manager.http.answers import answer, both_dialects, stamp, stamp_or_none
 from data_manager.http.errors import Refusal, store_errors
 from data_manager.http.operations import Answer, Operation, routes_of
@@ -31,10 +31,10 @@ class ListedDataset(TypedDict):
     tags: list[str]
 
 
-class DatasetList(InBothDialects[ListedDataset]):
+class DatasetList(InBothDialects[T], Generic[T]):
     """A page of datasets."""
 
-    datasets: NotRequired[list[ListedDataset]]
+    datasets: NotRequired[list[T]]
     total_count: int
     last_updated: Time | None
 
@@ -185,7 +185,7 @@ OPERATIONS = (
         "/catalog/datasets",
         CatalogRoutes.datasets,
         "catalog",
-        {200: Answer(DatasetList)},
+        {200: Answer(DatasetList[ListedDataset])},
         query=DatasetParams,
         refuses=(503,),
     ),

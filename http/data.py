@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, NotRequired, TypeVar
 
 from aiohttp import web
+from typing_extensions import TypedDict
 
+from data_manager.http.answer_types import Ranged, RangeEcho, RangeMetadata, RangePage, T, Time
 from data_manager.http.answers import Json, answer, stamp
 from data_manager.http.errors import store_errors
 from data_manager.http.listing import MARKET_STORE, Listing, Lists
+from data_manager.http.operations import Answer, Handler, Header, Operation, routes_of
 from data_manager.http.paging import Span
 from data_manager.http.params import (
     CandleParams,
     FundingParams,
     PairParams,
+    Params,
     RangeParams,
     TickerParams,
     TradeParams,
@@ -25,6 +28,7 @@ from data_manager.http.params import (
 from data_manager.http.ports import Services
 from data_manager.http.stored_values import (
     BookTickerValue,
+    BookValue,
     CandleValue,
     FundingValue,
     LiquidationValue,
@@ -41,6 +45,7 @@ from data_manager.http.stored_values import (
     ticker_value,
     trade_value,
 )
+from data_manager.http.streaming import CSV, NDJSON
 from data_manager.storage.protocols import Query
 from data_manager.storage.records import (
     BookTicker,
@@ -73,19 +78,54 @@ BOOK_TICKERS = Plain(BookTicker, book_ticker_value, columns_of(BookTickerValue),
 LIQUIDATIONS = Plain(Liquidation, liquidation_value, columns_of(LiquidationValue), DAY)  # which are rare
 
 
-def routes(services: Services) -> list[web.RouteDef]:
-    """The family's routes."""
-    data = DataRoutes(services)
-    return [
-        web.get("/data/candles", data.candles),
-        web.get("/data/trades", data.trades),
-        web.get("/data/depth", data.depth),
-        web.get("/data/funding", data.funding),
-        web.get("/data/tickers", data.tickers),
-        web.get("/data/mark-prices", data.plain(MARK_PRICES)),
-        web.get("/data/book", data.plain(BOOK_TICKERS)),
-        web.get("/data/liquidations", data.plain(LIQUIDATIONS)),
-    ]
+class CandleEcho(RangeEcho):
+    """The range with its timeframe."""
+
+    period: str
+
+
+class CandlePage(Ranged[T], Generic[T]):
+    """A page of bars."""
+
+    period: str
+    metadata: RangeMetadata
+    parameters: CandleEcho
+
+
+class TradeMetadata(RangeMetadata):
+    """With the kind that the trades are of."""
+
+    kind: str
+
+
+class TradePage(Ranged[T], Generic[T]):
+    """A page of trades."""
+
+    metadata: TradeMetadata
+    parameters: RangeEcho
+
+
+class BookMetadata(TypedDict):
+    """When the book was received; `message` says why there is none."""
+
+    timestamp: Time | None
+    source: str
+    collection: NotRequired[str]
+    message: NotRequired[str]
+
+
+class PairEcho(TypedDict):
+    """What was asked for."""
+
+    pair: str
+
+
+class BookAnswer(PairEcho):
+    """The newest book."""
+
+    data: BookValue
+    metadata: BookMetadata
+    parameters: PairEcho
 
 
 class DataRoutes:
@@ -154,9 +194,17 @@ class DataRoutes:
         )
         return await self._lists.answer(request, asked, self._lists.span(asked, HOUR), listing)
 
-    def plain(self, kind: Plain[R]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """The handler of such a type."""
-        return partial(self._plain, kind)
+    async def mark_prices(self, request: web.Request) -> web.StreamResponse:
+        """Mark prices, with the funding rates that will apply."""
+        return await self._plain(MARK_PRICES, request)
+
+    async def book_tickers(self, request: web.Request) -> web.StreamResponse:
+        """Best bids and asks."""
+        return await self._plain(BOOK_TICKERS, request)
+
+    async def liquidations(self, request: web.Request) -> web.StreamResponse:
+        """Forced orders."""
+        return await self._plain(LIQUIDATIONS, request)
 
     async def depth(self, request: web.Request) -> web.Response:
         """The newest book ever received."""
@@ -189,3 +237,33 @@ class DataRoutes:
         raw = Query(within.start_ms, within.end_ms, (("kind", "trade"),), limit=1)
         with store_errors(MARKET_STORE):
             return "trade" if await self._market.call(lambda store: store.rows(pair, Trade, raw)) else "aggTrade"
+
+
+def listed(path: str, handler: Handler, page: Any, query: type[Params]) -> Operation:
+    """The operation of a list that can be had as a page or as a stream."""
+    answer = Answer(
+        page,
+        "A page; or with `Accept: application/x-ndjson` or `text/csv` a stream of the rows alone, up to 1,000,000.",
+        others=(NDJSON.content_type, CSV.content_type),
+        headers=(Header.LINK, Header.VARY),
+    )
+    return Operation("GET", path, handler, "data", {200: answer}, query=query, refuses=(429, 503))
+
+
+OPERATIONS = (
+    listed("/data/candles", DataRoutes.candles, CandlePage[CandleValue], CandleParams),
+    listed("/data/trades", DataRoutes.trades, TradePage[TradeValue], TradeParams),
+    Operation(
+        "GET", "/data/depth", DataRoutes.depth, "data", {200: Answer(BookAnswer)}, query=PairParams, refuses=(503,)
+    ),
+    listed("/data/funding", DataRoutes.funding, RangePage[FundingValue], FundingParams),
+    listed("/data/tickers", DataRoutes.tickers, RangePage[TickerValue], TickerParams),
+    listed("/data/mark-prices", DataRoutes.mark_prices, RangePage[MarkPriceValue], RangeParams),
+    listed("/data/book", DataRoutes.book_tickers, RangePage[BookTickerValue], RangeParams),
+    listed("/data/liquidations", DataRoutes.liquidations, RangePage[LiquidationValue], RangeParams),
+)
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    return routes_of(OPERATIONS, DataRoutes(services))

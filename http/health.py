@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
+from typing import NotRequired
 
 from aiohttp import web
+from typing_extensions import TypedDict
 
 from data_manager import __version__
 from data_manager.http import condition, quality, ui
+from data_manager.http.answer_types import Time
 from data_manager.http.answers import answer, stamp
 from data_manager.http.checks import StoreCheck
 from data_manager.http.datasets import Dataset, Datasets
 from data_manager.http.errors import store_errors
 from data_manager.http.measured import Measured
+from data_manager.http.operations import Answer, Header, Operation, routes_of
 from data_manager.http.params import HealthParams, parse
 from data_manager.http.ports import Services
 from data_manager.storage.choice import MONGO, MYSQL, catalog_backend, market_backend
@@ -27,16 +31,99 @@ SWITCHED_OFF = "Nothing is measured while audits are switched off (ENABLE_AUDITO
 GUARANTEES = {"jetstream": "at least once", "core": "at most once"}
 
 
-def routes(services: Services) -> list[web.RouteDef]:
-    """The family's routes."""
-    health = HealthRoutes(services)
-    return [
-        web.get("/", health.root),
-        web.get("/health/liveness", health.liveness),
-        web.get("/health/readiness", health.readiness),
-        web.get("/health/summary", health.summary),
-        web.get("/health", health.pair),
-    ]
+class RootValue(TypedDict):
+    """Who answers."""
+
+    service: str
+    version: str
+    status: str
+
+
+class LivenessValue(TypedDict):
+    """`status` is ok or stale; `detail` says why it is stale."""
+
+    status: str
+    timestamp: Time
+    version: str
+    detail: NotRequired[str]
+
+
+class Components(TypedDict):
+    """Each is healthy, unhealthy or not_configured."""
+
+    nats: str
+    mysql: str
+    mongodb: str
+    auditor: str
+    analytics: str
+    market_store: str
+    catalog: str
+    router: str
+    ingest: str
+    backfill: str
+
+
+class ReadinessValue(TypedDict):
+    """Whether the service can be used, part by part; `delivery` is jetstream or core."""
+
+    ready: bool
+    components: Components
+    delivery: str | None
+    timestamp: Time
+
+
+class SummaryValue(TypedDict):
+    """The datasets that exist and how good they are; what only an audit can tell is null without one."""
+
+    total_datasets: int | None
+    healthy_datasets: int | None
+    degraded_datasets: int | None
+    unhealthy_datasets: int | None
+    unscored_datasets: int | None
+    overall_score: float | None
+    status: str
+    reasons: list[str]
+    delivery: str | None
+    delivery_guarantee: str | None
+
+
+class SummaryMetadata(TypedDict):
+    """From where, and when."""
+
+    last_updated: Time
+    source: str
+
+
+class Summary(TypedDict):
+    """The condition of the whole service."""
+
+    data: SummaryValue
+    metadata: SummaryMetadata
+    parameters: dict[str, str]
+
+
+class PairMetadata(TypedDict):
+    """When it was measured; `message` says why nothing was."""
+
+    last_audit: Time | None
+    data_source: str
+    message: NotRequired[str]
+
+
+class PairEcho(TypedDict):
+    """What was asked for."""
+
+    pair: str
+    period: str | None
+
+
+class PairHealth(PairEcho):
+    """How good what is stored of a symbol is."""
+
+    health: quality.HealthValue
+    datasets: list[quality.DatasetHealth]
+    metadata: PairMetadata
+    parameters: PairEcho
 
 
 class HealthRoutes:
@@ -158,3 +245,37 @@ class HealthRoutes:
 
     def _now(self) -> str:
         return stamp(now_ms(self._clock))
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/",
+        HealthRoutes.root,
+        "health",
+        {200: Answer(RootValue, others=("text/html",), headers=(Header.VARY,))},
+    ),
+    Operation(
+        "GET",
+        "/health/liveness",
+        HealthRoutes.liveness,
+        "health",
+        {200: Answer(LivenessValue), 503: Answer(LivenessValue, "The supervisor has been silent.")},
+    ),
+    Operation(
+        "GET",
+        "/health/readiness",
+        HealthRoutes.readiness,
+        "health",
+        {200: Answer(ReadinessValue), 503: Answer(ReadinessValue, "Not ready: the components say why.")},
+    ),
+    Operation("GET", "/health/summary", HealthRoutes.summary, "health", {200: Answer(Summary)}),
+    Operation(
+        "GET", "/health", HealthRoutes.pair, "health", {200: Answer(PairHealth)}, query=HealthParams, refuses=(503,)
+    ),
+)
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    return routes_of(OPERATIONS, HealthRoutes(services))

@@ -5,13 +5,35 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from typing_extensions import TypedDict
+
+from data_manager.http.answer_types import Time
 from data_manager.http.answers import stamp, stamp_or_none
 from data_manager.storage.protocols import Health
 
-Value = dict[str, object]
-
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 HOUR_MS = 3_600_000
+
+
+class HealthValue(TypedDict):
+    """What audits measured; `band` and `parts` say what the quality score comes to, and is made of."""
+
+    completeness: float | None
+    freshness_sec: int | None
+    gaps: int | None
+    duplicates: int | None
+    consistency_score: float | None
+    quality_score: float | None
+    band: str | None
+    parts: dict[str, float | None]
+
+
+class DatasetHealth(HealthValue):
+    """The same of one dataset."""
+
+    dataset_id: str
+    period: str | None
+    last_audit: Time
 
 
 class Weights(Protocol):
@@ -89,7 +111,7 @@ def band_of(score: float | None, rules: Rules) -> str | None:
     return DEGRADED if score >= rules.degraded else UNHEALTHY
 
 
-def health_value(rows: Sequence[Health], rules: Rules) -> Value:
+def health_value(rows: Sequence[Health], rules: Rules) -> HealthValue:
     """Of one dataset what was measured; of several the sums of gaps and duplicates, the age of the newest row of
     all, and the means of all else, over those where it is known.
     """
@@ -108,7 +130,7 @@ def health_value(rows: Sequence[Health], rules: Rules) -> Value:
     }
 
 
-def dataset_value(row: Health, rules: Rules) -> Value:
+def dataset_value(row: Health, rules: Rules) -> DatasetHealth:
     """One dataset among others."""
     return {
         "dataset_id": row.dataset_id,

@@ -5,8 +5,12 @@ The keys of each type, in their order, are also the columns of its CSV form.
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Annotated
 
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from data_manager.http.answer_types import Exact, Time
 from data_manager.http.answers import bar_stamp, stamp, stamp_or_none
 from data_manager.storage.records import (
     BookTicker,
@@ -24,13 +28,13 @@ from data_manager.storage.records import (
 class CandleValue(TypedDict):
     """One bar under its open time; `complete` is false where trades it should cover are missing."""
 
-    timestamp: str
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
-    quote_volume: str | None
+    timestamp: Time
+    open: Exact
+    high: Exact
+    low: Exact
+    close: Exact
+    volume: Exact
+    quote_volume: Exact | None
     trades_count: int | None
     complete: bool
     source: str
@@ -39,71 +43,86 @@ class CandleValue(TypedDict):
 class TradeValue(TypedDict):
     """One trade, or one aggregate; `side` is the aggressor's."""
 
-    timestamp: str
+    timestamp: Time
     trade_id: int
-    price: str
-    quantity: str
-    side: str
+    price: Exact
+    quantity: Exact
+    side: Annotated[str, Field(json_schema_extra={"enum": ["buy", "sell"]})]
 
 
 class FundingValue(TypedDict):
     """One funding rate."""
 
-    timestamp: str
-    funding_rate: str
-    mark_price: str | None
+    timestamp: Time
+    funding_rate: Exact
+    mark_price: Exact | None
     settled: bool
 
 
 class TickerValue(TypedDict):
     """One rolling ticker of 24 h; a miniTicker has none of the last three."""
 
-    timestamp: str
+    timestamp: Time
     kind: str
-    open_price: str
-    high_price: str
-    low_price: str
-    close_price: str
-    volume: str
-    quote_volume: str
-    price_change: str | None
-    price_change_percent: str | None
+    open_price: Exact
+    high_price: Exact
+    low_price: Exact
+    close_price: Exact
+    volume: Exact
+    quote_volume: Exact
+    price_change: Exact | None
+    price_change_percent: Exact | None
     trades_count: int | None
 
 
 class MarkPriceValue(TypedDict):
     """One mark price, with the funding rate that will apply."""
 
-    timestamp: str
-    mark_price: str
-    index_price: str | None
-    estimated_settle_price: str | None
-    last_funding_rate: str | None
-    next_funding_time: str | None
+    timestamp: Time
+    mark_price: Exact
+    index_price: Exact | None
+    estimated_settle_price: Exact | None
+    last_funding_rate: Exact | None
+    next_funding_time: Time | None
 
 
 class BookTickerValue(TypedDict):
     """Best bid and ask."""
 
-    timestamp: str
+    timestamp: Time
     update_id: int
-    bid_price: str
-    bid_quantity: str
-    ask_price: str
-    ask_quantity: str
+    bid_price: Exact
+    bid_quantity: Exact
+    ask_price: Exact
+    ask_quantity: Exact
 
 
 class LiquidationValue(TypedDict):
     """One forced order; `side` is the order's own, as the exchange writes it."""
 
-    timestamp: str
+    timestamp: Time
     side: str
-    price: str
-    quantity: str
-    average_price: str | None
+    price: Exact
+    quantity: Exact
+    average_price: Exact | None
     status: str | None
-    last_filled: str | None
-    total_filled: str | None
+    last_filled: Exact | None
+    total_filled: Exact | None
+
+
+class LevelValue(TypedDict):
+    """One price of a book, and what is there."""
+
+    price: Exact
+    quantity: Exact
+
+
+class BookValue(TypedDict):
+    """A book's levels, best first; empty lists and id 0 when there is none."""
+
+    bids: list[LevelValue]
+    asks: list[LevelValue]
+    last_update_id: int
 
 
 def columns_of(value: type) -> tuple[str, ...]:
@@ -203,13 +222,13 @@ def liquidation_value(row: Liquidation) -> LiquidationValue:
     }
 
 
-def book_value(book: Depth | None) -> dict[str, object]:
-    """The book's levels, best first; empty lists and id 0 when there is none."""
+def book_value(book: Depth | None) -> BookValue:
+    """See BookValue."""
     if book is None:
         return {"bids": [], "asks": [], "last_update_id": 0}
     return {"bids": levels(book.bids), "asks": levels(book.asks), "last_update_id": book.last_update_id}
 
 
-def levels(side: Levels) -> list[dict[str, str]]:
+def levels(side: Levels) -> list[LevelValue]:
     """One side of a book."""
     return [{"price": price, "quantity": quantity} for price, quantity in side]
