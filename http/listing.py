@@ -128,8 +128,12 @@ def read_page(asked: RangeParams, within: Span, listing: Listing[R], market: Mar
         before = Query(end_ms=within.start_ms, equal=listing.equal, limit=1, descending=True)
         return next(map(time_of, market.rows(pair, record, before)), None)
 
+    def passed(edge_ms: int) -> int:
+        bound = {"start_ms": edge_ms + 1} if query.descending else {"end_ms": edge_ms}
+        return market.count(pair, record, msgspec.structs.replace(query, **bound), TO_THE_END)
+
     found = market.rows(pair, record, query)
-    return page_of(asked, found, lambda cap: market.count(pair, record, query, cap), older)
+    return page_of(asked, found, lambda cap: market.count(pair, record, query, cap), older, passed)
 
 
 def source_of(asked: RangeParams, within: Span, listing: Listing[R], market: MarketStore) -> Source[R]:

@@ -4,12 +4,13 @@ Two ways lead through a range. By offset, oldest first (or newest first with `so
 that page have always done. Or from the newest rows backwards, which is what a call without any paging
 parameter means: its links say "before this time, without the k rows of that last millisecond seen already",
 so they stay exact while rows arrive, cost the same at any depth, and go on beyond the range's default start.
-Links that would pass the largest offset turn into the same form. All links pin `end`.
+Links that would pass the largest offset turn into the same form: they begin at the page's last millisecond. All links
+pin `end`. Only a millisecond that holds more rows than the largest offset has no link to its end; a stream does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Generic, NamedTuple, TypeVar
@@ -52,6 +53,7 @@ class Page(NamedTuple, Generic[R]):
     total: int
     total_is_lower_bound: bool
     older_ms: int | None = None  # newest-first reading that reached the range's start: the newest row before it
+    seen: int = 0  # where more follow: the rows of the last millisecond read that have been passed with this page
 
 
 def ceil_ms(moment: datetime) -> int:
@@ -86,15 +88,21 @@ def query_for(asked: RangeParams, within: Span, equal: tuple[tuple[str, str | in
 
 
 def page_of(
-    asked: RangeParams, found: Sequence[R], count: Callable[[int], int], older: Callable[[], int | None]
+    asked: RangeParams,
+    found: Sequence[R],
+    count: Callable[[int], int],
+    older: Callable[[], int | None],
+    passed: Callable[[int], int],
 ) -> Page[R]:
     """The page from the rows that `query_for` found.
 
     `count(cap)` is called only where the rows themselves do not tell the total, `older()` only where a newest
-    page reaches the start of its range.
+    page reaches the start of its range, and `passed(ms)`, which tells how many rows of the range come before those of
+    that time in the direction of reading, only where a page that is not the first has one time throughout.
     """
     rows, more = list(found[: asked.limit]), len(found) > asked.limit
     before = asked.skip if asked.newest else asked.offset or 0
+    seen = seen_of_last(rows, before, passed) if more else 0
     if asked.newest:
         rows.reverse()
     total, bounded = before + len(rows), False
@@ -102,7 +110,16 @@ def page_of(
         counted = count(COUNT_CAP + 1)
         bounded = counted > COUNT_CAP
         total = max(COUNT_CAP, total + more) if bounded else counted
-    return Page(rows, more, total, bounded, None if more or not asked.newest else older())
+    return Page(rows, more, total, bounded, None if more or not asked.newest else older(), seen)
+
+
+def seen_of_last(rows: Sequence[R], before: int, passed: Callable[[int], int]) -> int:
+    """How many rows of the last row's time have been passed with `rows`, which `before` others of the range precede."""
+    edge = time_of(rows[-1])
+    seen = sum(1 for _ in takewhile(lambda row: time_of(row) == edge, reversed(rows)))
+    if seen < len(rows) or not before:
+        return seen
+    return before + seen - passed(edge)
 
 
 def pagination(asked: RangeParams, page: Page[R]) -> dict[str, int | bool | None]:
@@ -147,47 +164,34 @@ def numbered(limit: int, offset: int, total: int) -> dict[str, int | bool]:
 def links(asked: RangeParams, within: Span, page: Page[R]) -> dict[str, Fields]:
     """The parameters that lead to the neighbouring pages, by relation (`next`, `prev`)."""
     if asked.newest:
-        fields = newest_link(asked, within, page)
+        fields = newest_link(asked, page)
         return {} if fields is None else {"prev": fields}
     out: dict[str, Fields] = {}
     offset, order = asked.offset or 0, asked.sort_order or "asc"
     base = {"start": at(within.start_ms), "end": at(within.end_ms), "sort_order": order}
     if page.more:
-        beyond = offset + asked.limit
+        size, beyond = {"limit": str(asked.limit)}, offset + asked.limit
         if beyond <= OFFSET_MAX:
-            out["next"] = base | {"offset": str(beyond), "limit": str(asked.limit)}
-        else:
-            out["next"] = base | rebased(asked, within, page)
+            out["next"] = base | {"offset": str(beyond)} | size
+        elif page.seen <= OFFSET_MAX:
+            out["next"] = base | from_last(page, order) | {"offset": str(page.seen)} | size
     if offset > 0:
-        size = min(asked.limit, offset)
-        out["prev"] = base | {"offset": str(offset - size), "limit": str(size)}
+        back = min(asked.limit, offset)
+        out["prev"] = base | {"offset": str(offset - back), "limit": str(back)}
     return out
 
 
-def newest_link(asked: RangeParams, within: Span, page: Page[R]) -> Fields | None:
+def newest_link(asked: RangeParams, page: Page[R]) -> Fields | None:
     """Where the rows before a newest page are; None when there are none."""
-    if page.more:
-        edge = time_of(page.rows[0])
-        seen = same_time(page.rows, edge)
-        if seen == len(page.rows) and within.end_ms == edge + 1:
-            seen += asked.skip
-        return {"end": at(edge + 1), "skip": str(seen), "limit": str(asked.limit)}
+    size = {"limit": str(asked.limit)}
+    if page.more and page.seen <= OFFSET_MAX:
+        return {"end": at(time_of(page.rows[0]) + 1), "skip": str(page.seen)} | size
     if page.older_ms is not None:
-        return {"end": at(page.older_ms + 1), "limit": str(asked.limit)}
+        return {"end": at(page.older_ms + 1)} | size
     return None
 
 
-def rebased(asked: RangeParams, within: Span, page: Page[R]) -> Fields:
-    """The same walk from the page's last millisecond on, so that no offset passes OFFSET_MAX."""
+def from_last(page: Page[R], order: str) -> Fields:
+    """The bound of a range that begins with the time of the page's last row, in the direction of reading."""
     edge = time_of(page.rows[-1])
-    seen = same_time(reversed(page.rows), edge)
-    descending = asked.sort_order == "desc"
-    if seen == len(page.rows) and edge == (within.end_ms - 1 if descending else within.start_ms):
-        seen += asked.offset or 0
-    moved = {"end": at(edge + 1)} if descending else {"start": at(edge)}
-    return moved | {"offset": str(seen), "limit": str(asked.limit)}
-
-
-def same_time(rows: Iterable[R], edge: int) -> int:
-    """How many of the first rows have that time."""
-    return sum(1 for _ in takewhile(lambda row: time_of(row) == edge, rows))
+    return {"end": at(edge + 1)} if order == "desc" else {"start": at(edge)}

@@ -43,7 +43,11 @@ class Table:
             before = self.matching(Query(end_ms=within.start_ms, descending=True))
             return before[0].time_ms if before else None
 
-        page = page_of(asked, found, lambda cap: min(cap, len(self.matching(query))), older)
+        def passed(edge_ms: int) -> int:
+            return sum(row.time_ms > edge_ms if query.descending else row.time_ms < edge_ms for row in matching)
+
+        matching = self.matching(query)
+        page = page_of(asked, found, lambda cap: min(cap, len(matching)), older, passed)
         return page, links(asked, within, page)
 
     def walk(self, params: dict[str, str], relation: str) -> list[list[int]]:
@@ -81,16 +85,43 @@ def test_walking_a_range_by_next_yields_every_row_of_it_once(times: list[int], l
     assert walked == (expected if order == "asc" else expected[::-1])
 
 
-@settings(derandomize=True, deadline=None)
-@given(times, limits, st.sampled_from(["asc", "desc"]), st.integers(0, 9))
-def test_links_go_on_beyond_the_largest_offset(times: list[int], limit: int, order: str, largest: int) -> None:
+crowded = st.lists(st.integers(999_900, 999_903), max_size=60)  # many rows a millisecond
+
+
+@settings(derandomize=True, deadline=None, max_examples=400)
+@given(times | crowded, limits, st.sampled_from(["asc", "desc"]), st.integers(0, 9), st.integers(0, 59))
+def test_next_goes_on_beyond_the_largest_offset_from_any_start(
+    times: list[int], limit: int, order: str, largest: int, offset: int
+) -> None:
     table = Table(times)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paging, "OFFSET_MAX", largest)
-        pages = table.walk({"limit": str(limit), "sort_order": order}, "next")
-    walked = [number for page in pages for number in page]
     expected = [row.trade_id for row in table.rows if 999_800 <= row.time_ms < 1_000_000]
-    assert walked == (expected if order == "asc" else expected[::-1])
+    if order == "desc":
+        expected.reverse()
+    most = max(map(times.count, times), default=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paging, "OFFSET_MAX", max(largest, most))
+        pages = table.walk({"limit": str(limit), "sort_order": order, "offset": str(offset)}, "next")
+    assert [number for page in pages for number in page] == expected[offset:]
+
+
+@settings(derandomize=True, deadline=None, max_examples=400)
+@given(crowded, limits, st.integers(0, 59))
+def test_walking_back_from_any_skip_yields_every_row_before_it_once(times: list[int], limit: int, skip: int) -> None:
+    table = Table(times)
+    pages = table.walk({"limit": str(limit), "skip": str(skip)}, "prev")
+    walked = [number for page in reversed(pages) for number in page]
+    assert walked == [row.trade_id for row in table.rows][: max(0, len(times) - skip)]
+
+
+def test_no_link_has_an_offset_that_would_be_refused() -> None:
+    table = Table([999_900] * 30 + [999_901])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paging, "OFFSET_MAX", 9)
+        for params in ({"sort_order": "asc"}, {"sort_order": "desc"}, {}):
+            page, onward = table.page({"limit": "10", "offset": "9"} | params if params else {"limit": "20"})
+            assert page.more
+            assert all(int(fields.get("offset", 0)) <= 9 for fields in onward.values())
+            assert all(int(fields.get("skip", 0)) <= 9 for fields in onward.values())
 
 
 @settings(derandomize=True, deadline=None)
@@ -120,7 +151,7 @@ def test_totals_are_exact_below_the_cap(times: list[int], limit: int, offset: in
 def asked_page(params: dict[str, object], rows: int, counted: int) -> tuple[RangeParams, Page[Trade]]:
     asked = RangeParams.model_validate({"pair": "BTCUSDT", **params})
     found = [trade(number, number) for number in range(rows)]
-    return asked, page_of(asked, found, lambda cap: min(cap, counted), lambda: None)
+    return asked, page_of(asked, found, lambda cap: min(cap, counted), lambda: None, lambda edge_ms: 0)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +226,29 @@ def test_links_over_http_walk_trades_that_share_a_millisecond(tmp_path: Path) ->
                     break
                 path = str(answer.links["prev"]["url"].relative())
             assert seen == [*range(1000, 1009), *range(1, 131)]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_links_over_http_go_on_beyond_the_largest_offset(
+    tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "OFFSET_MAX", 60)
+
+    async def run() -> None:
+        async with serving(tmp_path) as api:
+            api.store([trade(number, NOW_MS - 3 + number // 50) for number in range(1, 131)])
+            seen: list[int] = []
+            path = f"/data/trades?pair=BTCUSDT&limit=7&dialect=head&sort_order={order}"
+            while True:
+                answer = await api.request("GET", path)
+                seen += [row["trade_id"] for row in answer.body["data"]]
+                assert int(answer.body["pagination"]["offset"]) <= 60
+                if "next" not in answer.links:
+                    break
+                path = str(answer.links["next"]["url"].relative())
+            assert seen == sorted(range(1, 131), reverse=order == "desc")
 
     asyncio.run(run())
 
