@@ -13,7 +13,6 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -26,12 +25,18 @@ from pydantic import (
     model_validator,
 )
 
+from data_manager.system.addresses import EMBEDDED as EMBEDDED  # where those who read settings look for it
+from data_manager.system.addresses import (
+    MONGO_SCHEMES,
+    MYSQL_SCHEMES,
+    check_base_url,
+    check_database_url,
+    check_nats_url,
+    check_network,
+    check_origin,
+)
 from data_manager.system.logs import redact_url
 
-EMBEDDED = "embedded"  # the NATS_URL that starts the wheel's own server
-MONGO_SCHEMES = ("mongodb", "mongodb+srv")
-MYSQL_SCHEMES = ("mysql", "mysql+pymysql")
-NATS_SCHEMES = ("nats", "tls")  # no websockets: they need aiohttp in every process
 MAX_SLOT_S = 3600  # the longest slot of a sampled storage policy
 ANALYSED_DAYS = {  # how far back the longest analysis over the bars of a timeframe looks, and which one that is
     "1h": (90, "seasonality"),
@@ -85,7 +90,7 @@ def is_symbol(text: str) -> bool:
     )
 
 
-def parse_symbols(value: object) -> object:
+def parse_names(value: object) -> object:
     """Split a comma-separated list, trim the names, drop empty ones and repeats; order is kept."""
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list | tuple):
@@ -107,50 +112,6 @@ def check_symbols(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def check_nats_url(text: str) -> str:
-    """`embedded`, or one or more servers with commas between; raises ValueError with a sentence otherwise."""
-    for server in [] if text == EMBEDDED else text.split(","):
-        full = server.strip() if "://" in server else f"nats://{server.strip()}"
-        try:
-            url = urlsplit(full)
-            good = url.scheme in NATS_SCHEMES and url.hostname and url.port != 0 and not re.search(r"\s", full)
-        except ValueError:  # the port is no number, or none of 0-65535; a bracket of IPv6 is missing
-            good = False
-        if not good:
-            raise ValueError(f"{redact_url(full)!r} is no NATS server: write nats://HOST:PORT or {EMBEDDED}")
-    return text
-
-
-def check_database_url(text: str, schemes: tuple[str, ...]) -> str:
-    """A database's URL; raises ValueError with a sentence for one without a known scheme or a host."""
-    try:
-        url = urlsplit(text)
-        hosts = url.netloc.rpartition("@")[2]  # MongoDB takes several, with commas between
-    except ValueError:
-        url, hosts = None, ""
-    if url is None or url.scheme not in schemes or not hosts or re.search(r"\s", text):
-        forms = " or ".join(f"{scheme}://" for scheme in schemes)
-        raise ValueError(f"{redact_url(text)!r} is no database URL: write {forms}USER:PASSWORD@HOST:PORT/DATABASE")
-    return text
-
-
-def check_base_url(text: str, plain: str = "http") -> str:
-    """An address without path and credentials, without its final slash; raises ValueError with a sentence.
-
-    `plain` is its scheme without TLS: `http` or `ws`.
-    """
-    address = text.removesuffix("/")
-    try:
-        url = urlsplit(address)
-        good = url.scheme in (plain, f"{plain}s") and url.hostname and url.port != 0 and "@" not in url.netloc
-    except ValueError:  # the port is no number, or none of 0-65535
-        good = False
-    if not good or url.path or url.query or url.fragment or re.search(r"\s", address):
-        forms = f"{plain}s://HOST or {plain}://HOST:PORT"
-        raise ValueError(f"{redact_url(text)!r} is no address of the exchange: write {forms}")
-    return address
-
-
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -160,7 +121,7 @@ def _lower(value: object) -> object:
 
 
 Policy = Annotated[StoragePolicy, BeforeValidator(StoragePolicy.parse)]
-Symbols = Annotated[tuple[str, ...], BeforeValidator(parse_symbols), AfterValidator(check_symbols)]
+Symbols = Annotated[tuple[str, ...], BeforeValidator(parse_names), AfterValidator(check_symbols)]
 NatsUrl = Annotated[str, AfterValidator(check_nats_url)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -170,6 +131,8 @@ MongoUrl = Annotated[str, AfterValidator(partial(check_database_url, schemes=MON
 BaseUrl = Annotated[str, AfterValidator(check_base_url)]
 WebSocketUrl = Annotated[str, AfterValidator(partial(check_base_url, plain="ws"))]
 OtlpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")]  # keys go into the headers, not here
+Origins = Annotated[tuple[Annotated[str, AfterValidator(check_origin)], ...], BeforeValidator(parse_names)]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(check_network)], ...], BeforeValidator(parse_names)]
 MysqlUrl = Annotated[str, AfterValidator(partial(check_database_url, schemes=MYSQL_SCHEMES))]
 
 
@@ -291,6 +254,11 @@ class Settings(BaseModel):
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
     api_token: SecretStr | None = None
+    api_token_file: Path | None = None
+    api_cors_origins: Origins = ()  # whose pages may read the API in a browser
+    api_rate_limit: Annotated[float, Field(ge=0, le=1_000_000)] = 0  # requests a second of each client; 0: no limit
+    api_rate_burst: Annotated[int, Field(gt=0, le=1_000_000)] = 100  # requests at once, while none came for long
+    api_trusted_proxies: Networks = ()  # whose X-Forwarded-For is believed
     api_dialect: Literal["v11", "head", "both"] = "both"
 
     # telemetry; empty endpoint: none is sent
@@ -338,6 +306,8 @@ class Settings(BaseModel):
             raise ValueError(f"API_PORT and METRICS_PORT are both {self.api_port}: give each its own, or 0 for any")
         if (self.nats_cert_file is None) != (self.nats_key_file is None):
             raise ValueError("NATS_CERT_FILE and NATS_KEY_FILE belong together: set both or neither")
+        if self.api_token is not None and self.api_token_file is not None:
+            raise ValueError("API_TOKEN and API_TOKEN_FILE exclude each other: set one of them")
         if self.exchange_outage_every_s and self.exchange_outage_s >= self.exchange_outage_every_s:
             raise ValueError("EXCHANGE_OUTAGE_S must be less than EXCHANGE_OUTAGE_EVERY_S, or the feed is never there")
         if self.exchange_enabled and self.feed_enabled:
