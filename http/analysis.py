@@ -7,6 +7,7 @@ and `metadata.reasons` says why.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -27,6 +28,7 @@ from data_manager.http.analysis_params import (
     split,
 )
 from data_manager.http.answers import answer, both_dialects, stamp
+from data_manager.http.computed_types import Matrix, Overview, SeriesAnswer, SingleAnswer, entry_of, model_of
 from data_manager.http.computed_values import (
     NOTHING_KNOWN,
     Computed,
@@ -40,8 +42,9 @@ from data_manager.http.computed_values import (
     value,
 )
 from data_manager.http.errors import invalid_value, store_errors
+from data_manager.http.operations import Answer, Handler, Operation, routes_of
 from data_manager.http.paging import numbered
-from data_manager.http.params import parse
+from data_manager.http.params import Params, parse
 from data_manager.http.ports import Services
 from data_manager.storage.computed import METRICS
 from data_manager.storage.protocols import MarketStore, Query
@@ -50,22 +53,6 @@ from data_manager.system.clock import now_ms
 
 NEWEST = 10  # documents of a series that are shown
 OVERVIEW_PERIOD = "1h"
-
-
-def routes(services: Services) -> list[web.RouteDef]:
-    """The family's routes."""
-    analysis = AnalysisRoutes(services)
-    return [
-        web.get("/analysis/volatility", analysis.volatility),
-        web.get("/analysis/volume", analysis.volume),
-        web.get("/analysis/spread", analysis.spread),
-        web.get("/analysis/trend", analysis.trend),
-        web.get("/analysis/correlation", analysis.correlation),
-        web.get("/analysis/deviation", analysis.deviation),
-        web.get("/analysis/seasonality", analysis.seasonality),
-        web.get("/analysis/regime", analysis.regime),
-        web.get("/analysis/market-overview", analysis.market_overview),
-    ]
 
 
 class AnalysisRoutes:
@@ -233,6 +220,33 @@ class AnalysisRoutes:
         if shown is None:
             return {**about, "message": f"No {metric} data available"}
         return {**about, "state": shown.row.state, **trust(shown)}
+
+
+def operation(path: str, handler: Handler, query: type[Params], body: Any) -> Operation:
+    """One of the family's, which are all alike."""
+    return Operation("GET", path, handler, "analysis", {200: Answer(body)}, query=query, refuses=(503,))
+
+
+SERIES: Any = SeriesAnswer  # types made of other types at run time, which no checker follows
+SINGLE: Any = SingleAnswer
+MATRIX: Any = Matrix
+
+OPERATIONS = (
+    operation("/analysis/volatility", AnalysisRoutes.volatility, VolatilityParams, SERIES[entry_of("volatility")]),
+    operation("/analysis/volume", AnalysisRoutes.volume, VolumeParams, SERIES[entry_of("volume")]),
+    operation("/analysis/spread", AnalysisRoutes.spread, SpreadParams, SINGLE[model_of("spread")]),
+    operation("/analysis/trend", AnalysisRoutes.trend, TrendParams, SERIES[entry_of("trend")]),
+    operation("/analysis/correlation", AnalysisRoutes.correlation, CorrelationParams, MATRIX[entry_of("correlation")]),
+    operation("/analysis/deviation", AnalysisRoutes.deviation, PeriodParams, SINGLE[model_of("deviation")]),
+    operation("/analysis/seasonality", AnalysisRoutes.seasonality, PeriodParams, SINGLE[model_of("seasonality")]),
+    operation("/analysis/regime", AnalysisRoutes.regime, RegimeParams, SINGLE[model_of("regime")]),
+    operation("/analysis/market-overview", AnalysisRoutes.market_overview, OverviewParams, Overview),
+)
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    return routes_of(OPERATIONS, AnalysisRoutes(services))
 
 
 def newest(store: MarketStore, series: Series, timeframe: str, limit: int) -> list[Computed]:

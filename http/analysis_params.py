@@ -93,16 +93,20 @@ class OverviewParams(Params):
     """`/analysis/market-overview`; in the order of `pairs` unless `sort_by` says otherwise."""
 
     pairs: Pairs = "BTCUSDT,ETHUSDT"
-    limit: Annotated[int, Field(ge=1, le=PAIRS_MAX)] = PAIRS_MAX
+    limit: Annotated[int, Field(ge=1, le=PAIRS_MAX)] = 10
     offset: Offset = 0
     sort_by: Literal["symbol", "volatility", "volume", "trend"] | None = None
     sort_order: Order = "asc"
 
 
 class AnomalyParams(PairParams):
-    """`/anomalies`; `from` and `to` are about when they were found."""
+    """`/anomalies`; `from` and `to` are about when they were found.
+
+    Nobody acknowledges or resolves an anomaly here: each of them is `new`.
+    """
 
     severity: Literal["info", "low", "medium", "high", "critical"] | None = None
+    status: Literal["new", "acknowledged", "resolved"] | None = None
     since: Annotated[Moment | None, Field(alias="from")] = None
     before: Annotated[Moment | None, Field(alias="to")] = None
     limit: Limit = 100

@@ -6,23 +6,29 @@ Each route has two paths: the original's, which repeats the word, and the one th
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
+from typing import Generic, NotRequired
 
 from aiohttp import web
+from typing_extensions import TypedDict
 
 from data_manager.http.analysis_params import AnomalyParams, DetectParams
+from data_manager.http.answer_types import InBothDialects, T, Time
 from data_manager.http.answers import answer, applied, both_dialects, stamp
 from data_manager.http.condition import at_work
 from data_manager.http.errors import Refusal, store_errors, unavailable
+from data_manager.http.operations import Access, Answer, Operation, routes_of
 from data_manager.http.paging import ceil_ms, numbered
 from data_manager.http.params import parse
 from data_manager.http.ports import Services
 from data_manager.http.tokens import Guard
-from data_manager.storage.protocols import AuditLog
+from data_manager.storage.protocols import AuditLog, Catalog
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import FeedError
 from data_manager.system.messages import DetectRequested, Found
 
 ANOMALY = "anomaly"  # the audit type
+NEW = "new"  # the status of each
 PREFIXES = ("/anomalies", "/anomalies/anomalies")
 
 NOT_AT_WORK = "Analytics is not at work now; GET /system/tree says why."
@@ -30,18 +36,67 @@ TOO_LATE = "Analytics has not answered in time; its load is in GET /system/tree.
 BUSY = "Anomalies are being looked for already; try again in a few seconds."
 
 
-def routes(services: Services) -> list[web.RouteDef]:
-    """The family's routes."""
-    anomalies = AnomalyRoutes(services)
-    return [
-        route
-        for prefix in PREFIXES
-        for route in (
-            web.get(prefix, anomalies.found),
-            web.post(f"{prefix}/detect", anomalies.detect),
-            web.get(f"{prefix}/summary", anomalies.summary),
-        )
-    ]
+class LogValue(TypedDict):
+    """One anomaly, as it stands in the audit's log."""
+
+    audit_id: str
+    dataset_id: str
+    symbol: str
+    audit_type: str
+    severity: str
+    details: str
+    timestamp: Time
+
+
+class AnomalyList(InBothDialects[T], Generic[T]):
+    """A page of the anomalies of a symbol."""
+
+    pair: str
+    anomalies: NotRequired[list[T]]
+    total_count: int
+    severity_filter: str | None
+    timestamp: Time
+
+
+class FoundValue(TypedDict):
+    """One anomaly that was found just now; of models also what they looked at. A score is above its method's limit."""
+
+    timestamp: Time
+    price: float
+    method: str
+    severity: str
+    reason: str
+    score: float
+    limit: float
+    volume: NotRequired[float | None]
+    features: NotRequired[dict[str, float | None]]
+
+
+class Note(TypedDict):
+    """Why the bars that there are cannot be judged."""
+
+    message: str
+
+
+class Detection(TypedDict):
+    """What was found."""
+
+    pair: str
+    timeframe: str
+    method: str
+    anomalies_detected: int
+    anomalies: list[FoundValue]
+    timestamp: Time
+    metadata: NotRequired[Note]
+
+
+class AnomalySummary(TypedDict):
+    """How many are known."""
+
+    total_anomalies: int
+    by_severity: dict[str, int]
+    by_symbol: dict[str, int]
+    timestamp: Time
 
 
 class AnomalyRoutes:
@@ -57,18 +112,7 @@ class AnomalyRoutes:
         """The anomalies of a symbol that match, the newest first; each bar and method once."""
         asked = parse(AnomalyParams, request)
         with store_errors("catalog"):
-            logs, total = await self._catalog.call(
-                lambda catalog: catalog.audit_logs(
-                    symbol=asked.pair,
-                    severity=asked.severity,
-                    audit_type=ANOMALY,
-                    from_ms=None if asked.since is None else ceil_ms(asked.since),
-                    to_ms=None if asked.before is None else ceil_ms(asked.before),
-                    limit=asked.limit,
-                    offset=asked.offset,
-                    descending=asked.sort_order == "desc",
-                )
-            )
+            logs, total = await self._catalog.call(partial(look_up, asked))
         dialect = asked.dialect or self._services.settings.api_dialect
         body = {
             "pair": asked.pair,
@@ -78,7 +122,7 @@ class AnomalyRoutes:
             "timestamp": self._now(),
             "pagination": numbered(asked.limit, asked.offset, total),
             "sort": {"by": asked.sort_by, "order": asked.sort_order},
-            "filters_applied": applied(asked, "pair", "severity", "since", "before"),
+            "filters_applied": applied(asked, "pair", "severity", "status", "since", "before"),
         }
         return answer(request, body)
 
@@ -128,8 +172,65 @@ class AnomalyRoutes:
         return stamp(now_ms(self._services.clock))
 
 
-def log_value(log: AuditLog) -> dict[str, object]:
-    """One anomaly, as it stands in the audit's log."""
+def operations_under(prefix: str) -> tuple[Operation, ...]:
+    """The family's operations under one of its two names."""
+    return (
+        Operation(
+            "GET",
+            prefix,
+            AnomalyRoutes.found,
+            "anomalies",
+            {200: Answer(AnomalyList[LogValue])},
+            query=AnomalyParams,
+            refuses=(503,),
+        ),
+        Operation(
+            "POST",
+            f"{prefix}/detect",
+            AnomalyRoutes.detect,
+            "anomalies",
+            {200: Answer(Detection)},
+            query=DetectParams,
+            access=Access.TOKEN_IF_SET,
+            refuses=(503, 504),
+        ),
+        Operation(
+            "GET",
+            f"{prefix}/summary",
+            AnomalyRoutes.summary,
+            "anomalies",
+            {200: Answer(AnomalySummary)},
+            refuses=(503,),
+        ),
+    )
+
+
+OPERATIONS = tuple(operation for prefix in PREFIXES for operation in operations_under(prefix))
+
+
+def routes(services: Services) -> list[web.RouteDef]:
+    """The family's routes."""
+    return routes_of(OPERATIONS, AnomalyRoutes(services))
+
+
+def look_up(asked: AnomalyParams, catalog: Catalog) -> tuple[list[AuditLog], int]:
+    """A page of those that match, and how many there are."""
+    if asked.status not in (None, NEW):
+        return [], 0
+    return catalog.audit_logs(
+        symbol=asked.pair,
+        severity=asked.severity,
+        audit_type=ANOMALY,
+        from_ms=None if asked.since is None else ceil_ms(asked.since),
+        to_ms=None if asked.before is None else ceil_ms(asked.before),
+        limit=asked.limit,
+        offset=asked.offset,
+        descending=asked.sort_order == "desc",
+    )
+
+
+def log_value(log: AuditLog) -> LogValue:
+    """See LogValue."""
     return {
         "audit_id": log.audit_id,
         "dataset_id": log.dataset_id,
@@ -141,9 +242,9 @@ def log_value(log: AuditLog) -> dict[str, object]:
     }
 
 
-def found_value(found: Found) -> dict[str, object]:
-    """One anomaly that was found just now; of models also what they looked at."""
-    value: dict[str, object] = {
+def found_value(found: Found) -> FoundValue:
+    """See FoundValue."""
+    value: FoundValue = {
         "timestamp": stamp(found.open_time),
         "price": found.price,
         "method": found.method,

@@ -403,6 +403,17 @@ def test_the_overview_is_paged_and_sorted_with_the_unknown_last(tmp_path: Path) 
     with_api(tmp_path, check)
 
 
+def test_the_overview_holds_ten_pairs_unless_asked_otherwise(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        asked = ",".join(f"COIN{number}" for number in range(12))
+        body = (await api.get("/analysis/market-overview", pairs=asked)).body
+        assert (len(body["overview"]), body["pairs_requested"], body["pagination"]["has_next"]) == (10, 12, True)
+        body = (await api.get("/analysis/market-overview", pairs=asked, limit=100)).body
+        assert (len(body["overview"]), body["pagination"]["has_next"]) == (12, False)
+
+    with_api(tmp_path, check)
+
+
 # -- what cannot be asked, and what is away -------------------------------------------------------------------
 
 PAIR, BOTH = {"pair": "BTCUSDT"}, {"pair": "BTCUSDT", "period": "1h"}

@@ -107,6 +107,16 @@ def test_anomalies_are_filtered_by_severity_and_time_and_paged(tmp_path: Path) -
 
 
 @path
+def test_every_anomaly_is_new_and_none_has_another_status(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        for status, known in (("new", 1), ("acknowledged", 0), ("resolved", 0)):
+            body = (await api.get("/anomalies", pair="BTCUSDT", status=status)).body
+            assert (len(body["anomalies"]), body["total_count"]) == (known, known)
+            assert body["filters_applied"] == {"pair": "BTCUSDT", "status": status}
+
+    with_api(tmp_path, check, logs=(log(0),))
+
+
 @pytest.mark.parametrize("asked", [
     {"pair": None}, {"pair": "btc"}, {"severity": "dire"}, {"limit": 0}, {"limit": 1001}, {"offset": -1},
     {"from": "yesterday"}, {"sort_order": "up"}, {"dialect": "v12"},
