@@ -106,7 +106,6 @@ def test_anomalies_are_filtered_by_severity_and_time_and_paged(tmp_path: Path) -
     with_api(tmp_path, check, logs=(log(1), log(2), log(3, severity="critical"), log(4)))
 
 
-@path
 def test_every_anomaly_is_new_and_none_has_another_status(tmp_path: Path) -> None:
     async def check(api: Api) -> None:
         for status, known in (("new", 1), ("acknowledged", 0), ("resolved", 0)):
@@ -117,6 +116,7 @@ def test_every_anomaly_is_new_and_none_has_another_status(tmp_path: Path) -> Non
     with_api(tmp_path, check, logs=(log(0),))
 
 
+@path
 @pytest.mark.parametrize("asked", [
     {"pair": None}, {"pair": "btc"}, {"severity": "dire"}, {"limit": 0}, {"limit": 1001}, {"offset": -1},
     {"from": "yesterday"}, {"sort_order": "up"}, {"dialect": "v12"},
