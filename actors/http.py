@@ -164,6 +164,7 @@ class HttpWorker:
             await served.setup()
             cleanup.push_async_callback(served.cleanup)
             await web.SockSite(served, listener).start()
+        self._context.telemetry.export_metrics(self._line.tree)
         self._status = Status("running")
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((stopped, keeping), return_when=asyncio.FIRST_COMPLETED)
@@ -206,6 +207,7 @@ def open_services(context: Context, markets: Markets, catalog: StoreThread[Catal
         catalog=catalog,
         system=line,
         health_rules=audit_conf().health,
+        tracer=context.telemetry.tracer,
     )
 
 

@@ -25,6 +25,7 @@ from data_manager.http import (
 )
 from data_manager.http.middleware import boundary, name_request
 from data_manager.http.ports import Services
+from data_manager.http.tracing import traced
 
 BODY_MAX = 64 * 1024  # no route takes more
 STOP_S = 1.0  # for requests under way to finish; aiohttp waits this long twice
@@ -45,7 +46,8 @@ protocol_log.addFilter(OurFaultsOnly())
 
 def application(services: Services) -> web.Application:
     """One without routes yet."""
-    app = web.Application(middlewares=[boundary(services)], client_max_size=BODY_MAX)
+    around = [traced(services.tracer)] if services.tracer.on else []
+    app = web.Application(middlewares=[*around, boundary(services)], client_max_size=BODY_MAX)
     app.on_response_prepare.append(name_request)
     return app
 

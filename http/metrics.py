@@ -6,7 +6,6 @@ counter of ours falls when an actor is restarted. Before its first report only t
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from aiohttp import web
@@ -19,10 +18,8 @@ from prometheus_client.registry import Collector
 from data_manager.http.operations import Answer, Operation, routes_of
 from data_manager.http.ports import SystemPort
 from data_manager.system.messages import Tree
-from data_manager.system.metrics import FAMILIES, Family, Series, bucket_label
-
-Labels = tuple[tuple[str, str], ...]
-ByName = dict[str, list[tuple[Labels, float]]]
+from data_manager.system.metrics import bucket_label
+from data_manager.system.samples import Measured, measured
 
 
 class MetricsRoutes:
@@ -70,43 +67,21 @@ class TreeCollector(Collector):
 
 def families(tree: Tree) -> Iterator[Metric]:
     """The families of a tree, in the order of FAMILIES."""
-    counters, gauges = by_name(tree.counters), by_name(tree.gauges)
-    for name, family in FAMILIES.items():
-        if family.kind == "histogram":
-            if f"{name}_count" in counters:
-                yield histogram(name, family, counters)
-            continue
-        found = (gauges if family.kind == "gauge" else counters).get(name)
-        if found:
-            make = GaugeMetricFamily if family.kind == "gauge" else CounterMetricFamily
-            metric = make(name, family.help, labels=family.labels)
-            for labels, value in found:
-                metric.add_metric(in_order(family, labels), value)
+    for found in measured(tree.counters, tree.gauges):
+        if found.family.kind == "histogram":
+            yield histogram(found)
+        else:
+            make = GaugeMetricFamily if found.family.kind == "gauge" else CounterMetricFamily
+            metric = make(found.name, found.family.help, labels=found.family.labels)
+            for labels, value in found.samples:
+                metric.add_metric(labels, value)
             yield metric
 
 
-def by_name(totals: dict[Series, float]) -> ByName:
-    """The series under their names."""
-    out: ByName = defaultdict(list)
-    for (name, labels), value in totals.items():
-        out[name].append((labels, value))
-    return out
-
-
-def in_order(family: Family, labels: Labels) -> list[str]:
-    """The label values in the family's order."""
-    given = dict(labels)
-    return [given[label] for label in family.labels]
-
-
-def histogram(name: str, family: Family, counters: ByName) -> Metric:
-    """A histogram; a bucket no observation has reached is not kept anywhere, and stands at 0."""
-    bounds = [bucket_label(bound) for bound in (*family.buckets, float("inf"))]
-    filled: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
-    for labels, value in counters[f"{name}_bucket"]:
-        filled[tuple(in_order(family, labels))][dict(labels)["le"]] = value
-    sums = {tuple(in_order(family, labels)): value for labels, value in counters[f"{name}_sum"]}
-    metric = HistogramMetricFamily(name, family.help, labels=family.labels)
-    for key, buckets in filled.items():
-        metric.add_metric(list(key), [(bound, buckets.get(bound, 0.0)) for bound in bounds], sums[key])
+def histogram(found: Measured) -> Metric:
+    """A histogram with all its buckets."""
+    bounds = [bucket_label(bound) for bound in (*found.family.buckets, float("inf"))]
+    metric = HistogramMetricFamily(found.name, found.family.help, labels=found.family.labels)
+    for labels, cumulative, total in found.distributions:
+        metric.add_metric(labels, list(zip(bounds, cumulative, strict=True)), total)
     return metric

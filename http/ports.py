@@ -13,6 +13,7 @@ from data_manager.system.clock import Clock
 from data_manager.system.messages import CommandDone, Detected, Hint, Tree
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.tracing import OFF, Tracer
 
 
 class SystemPort(Protocol):
@@ -64,3 +65,4 @@ class Services:
     catalog: StoreThread[Catalog]
     system: SystemPort
     health_rules: Rules
+    tracer: Tracer = OFF

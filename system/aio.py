@@ -19,6 +19,7 @@ from thespian.actors import ThespianWatch
 from data_manager.system.actor import BaseActor
 from data_manager.system.errors import DataManagerError
 from data_manager.system.messages import Init, Message
+from data_manager.system.telemetry.beginning import NO_TELEMETRY, Telemetry, begin_telemetry
 from data_manager.system.worker import Context, Status, Worker
 
 TICK_S = 0.25  # how often the loop proves that it turns
@@ -32,6 +33,8 @@ class WorkerEndedError(DataManagerError):
 class AsyncActor(BaseActor):
     """Hosts a Worker; subclasses say which in `make_worker`."""
 
+    _telemetry: Telemetry = NO_TELEMETRY  # until `begin`
+
     def make_worker(self, context: Context) -> Worker:
         """Build the worker; called on the actor's thread, before the loop starts."""
         raise NotImplementedError
@@ -44,6 +47,7 @@ class AsyncActor(BaseActor):
         self._posts: deque[Message | BaseException | None] = deque()
         self._armed = False
         self._draining = False
+        self._telemetry = begin_telemetry(self.settings, self.name, self.generation, self.metrics, self.clock)
         self._worker = self.make_worker(
             Context(
                 name=self.name,
@@ -55,12 +59,18 @@ class AsyncActor(BaseActor):
                 metrics=self.metrics,
                 send=self._send,
                 symbols=self.symbols,
+                telemetry=self._telemetry,
             )
         )
         self._ticked = self.clock.monotonic()  # from here: what the worker imports may take seconds
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         threading.Thread(target=self._run_loop, name="loop", daemon=True).start()
+
+    def crash(self, error: BaseException) -> None:
+        """See BaseActor; meanwhile what was logged of it is exported, if that is quick."""
+        super().crash(error)
+        threading.Thread(target=self._telemetry.close, name="telemetry-last", daemon=True).start()
 
     def drain(self) -> None:
         """Ask the worker to finish; `drained` follows when it has."""
@@ -145,6 +155,7 @@ class AsyncActor(BaseActor):
             return
         finally:
             ticker.cancel()
+        self._telemetry.close()  # the loop has no more to do; and what it holds up is bounded
         self._post(None)
 
     async def _tick(self) -> None:

@@ -39,6 +39,7 @@ from data_manager.system.errors import ConfigError, DataManagerError, StoreError
 from data_manager.system.logs import log
 from data_manager.system.settings import EMBEDDED, Settings
 from data_manager.system.strategy import ChildSpec
+from data_manager.system.telemetry.beginning import telemetry_modules
 from data_manager.system.tree import ingest_spec, specs_of
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ class Service:
             )
             self.settings = self.settings.model_copy(update={"nats_url": self._broker.start()})
         self._before_actors(self.settings)
-        for name in (*PRELOAD, *store_modules(self.settings)):
+        for name in (*PRELOAD, *store_modules(self.settings), *telemetry_modules(self.settings)):
             importlib.import_module(name)
         symbols = symbols_at_start(self.settings)
         hardening.apply(os.urandom(32))

@@ -11,16 +11,20 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 import orjson
 
 from data_manager.system.clock import iso
+from data_manager.system.tracing import CURRENT
 
 MAX_LINE = 4096  # bytes with the newline; POSIX keeps pipe writes of up to PIPE_BUF = 4096 bytes in one piece
 CUT = "…"  # the end of a value that was cut to fit
 SHORT = 16  # characters; no value is cut below this
+HEAD = ("timestamp", "level", "event", "actor", "pid", "pod", "trace_id", "span_id")  # all else are an event's fields
+
+Copy = Callable[[logging.LogRecord, Mapping[str, object]], None]
 
 _CREDENTIALS = re.compile(r"(?<=://)(?:(?!://).)*@|^(?:(?!://)\S)*@", re.DOTALL)  # prefers too much to too little
 
@@ -55,11 +59,18 @@ def configure(actor: str, level: str, stream: TextIO | None = None, human: bool 
     root.setLevel(level)  # last, since it makes every logger forget what the old root let through
 
 
+def copy_to(copy: Copy | None) -> None:
+    """Hand every line of this process to `copy` too, after it is written; None: to nobody. It must not raise."""
+    _handler.copy = copy
+
+
 class _Handler(logging.Handler):
     """Writes each record as one line.
 
     There is one per process, so loggers that hang on a root from before a fork reach the actor's stream too.
     """
+
+    copy: Copy | None = None
 
     def target(self, actor: str, stream: TextIO, human: bool) -> None:
         reconfigure = getattr(stream, "reconfigure", None)  # any text file has it, a StringIO has not
@@ -71,23 +82,29 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._stream.write(self._write_as(line_of(record, self._origin)))
+            line = line_of(record, self._origin)
+            self._stream.write(self._write_as(line))
             self._stream.flush()
         except (OSError, ValueError, TypeError, KeyError):
             # a full disk, a reader that went away, a closed stream; a library whose arguments miss its format
             self.handleError(record)
+        else:
+            if self.copy is not None:
+                self.copy(record, line)
 
 
 _handler = _Handler()
 
 
 def line_of(record: logging.LogRecord, origin: Mapping[str, object]) -> dict[str, object]:
-    """When, how grave, what, who (`origin`), then the event's fields; its JSON fits MAX_LINE."""
+    """When, how grave, what, who (`origin`), in which span, then the event's fields; its JSON fits MAX_LINE."""
+    span = CURRENT.get()
     head = {
         "timestamp": iso(int(record.created * 1000)),
         "level": record.levelname,
         "event": record.getMessage(),
         **origin,
+        **({} if span is None else {"trace_id": span.trace_id, "span_id": span.span_id}),
     }
     fields = {str(key): value for key, value in getattr(record, "fields", {}).items()}
     if record.name != "root":
@@ -104,8 +121,7 @@ def json_line(line: Mapping[str, object]) -> str:
 
 def human_line(line: Mapping[str, object]) -> str:
     """`12:34:56 INFO ingest/BTCUSDT gap_closed rows=12` for the demo's terminal; UTC."""
-    head = ("timestamp", "level", "event", "actor", "pid", "pod")
-    fields = "".join(f" {key}={_text(value)}" for key, value in line.items() if key not in head)
+    fields = "".join(f" {key}={_text(value)}" for key, value in line.items() if key not in HEAD)
     return f"{str(line['timestamp'])[11:19]} {line['level']} {line['actor']} {line['event']}{fields}\n"
 
 

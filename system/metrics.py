@@ -120,6 +120,12 @@ FAMILIES: dict[str, Family] = {
         "gauge", "How long the exchange still forbids requests; 0 while it allows them."
     ),
     "data_manager_exchange_clock_skew_ms": Family("gauge", "How far the exchange's clock is ahead of this host's."),
+    "data_manager_telemetry_exporting": Family(
+        "gauge", "1 while the collector takes what the actor's process exports.", ("actor", "signal")
+    ),
+    "data_manager_telemetry_dropped_total": Family(
+        "counter", "Spans, log records and metrics that were not exported.", ("actor", "signal")
+    ),
     "data_manager_published_total": Family("counter", "Events the simulated exchange published.", ("event_type",)),
 }
 

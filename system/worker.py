@@ -17,6 +17,7 @@ from data_manager.system.messages import Message
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
 from data_manager.system.symbols import Symbols
+from data_manager.system.telemetry.beginning import NO_TELEMETRY, Telemetry
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -42,6 +43,7 @@ class Context(msgspec.Struct, frozen=True):
     metrics: Metrics
     send: Callable[[Message], None]
     symbols: Symbols
+    telemetry: Telemetry = NO_TELEMETRY
 
 
 class Worker(Protocol):
