@@ -57,7 +57,7 @@ class Forwarder:
         lost: Lost,
     ) -> None:
         self._settings, self._clock, self._metrics = context.settings, context.clock, context.metrics
-        self._known = frozenset(context.settings.supported_pairs)
+        self._symbols = context.symbols
         self._client = client
         self._source, self._market, self._feed = source, market, feed
         self._asides = asides
@@ -75,7 +75,7 @@ class Forwarder:
             incarnation, limit = self._source.incarnation, self._max_payload()
             for gathering in sort_out(
                 deliveries,
-                self._known,
+                self._symbols.names,
                 max_event_bytes=limit - BATCH_BYTES - FRAME_BYTES - MAX_TRACE,
             ):
                 self._in_hand[gathering] = self._clock.monotonic()

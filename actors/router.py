@@ -55,7 +55,7 @@ class RouterWorker:
 
     @property
     def skipped(self) -> SkippedSymbols:
-        """What came for symbols that are not configured."""
+        """What came for symbols that are not the service's."""
         return self._asides.skipped
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -152,7 +152,7 @@ class RouterWorker:
 
     async def _routed_before(self, incarnation: int) -> int:
         try:
-            return await self._asides.routed_through(self._settings.supported_pairs, incarnation)
+            return await self._asides.routed_through(self._context.symbols.now, incarnation)
         except StoreError as error:  # unknown, then: routing all of FEED again harms nothing
             log("router_position_unknown", logging.WARNING, cause=str(error))
             return 0

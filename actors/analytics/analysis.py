@@ -12,7 +12,6 @@ from data_manager.actors.analytics.detection import Detective
 from data_manager.actors.analytics.troubles import Troubles
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.protocols import Catalog, MarketStore
-from data_manager.storage.records import Symbol
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import StoreError
 from data_manager.system.logs import log
@@ -23,7 +22,7 @@ REACH_MS = 3_600_000  # books of longer ago are not read any more, unless the cy
 
 
 class Analysis:
-    """The documents and the anomalies of the symbols of the settings."""
+    """The documents and the anomalies of the service's symbols."""
 
     def __init__(
         self,
@@ -34,11 +33,10 @@ class Analysis:
     ) -> None:
         settings, clock, metrics = context.settings, context.clock, context.metrics
         conf, self._troubles = analytics_conf(), Troubles()
-        symbols = [Symbol(symbol) for symbol in settings.supported_pairs]
         reach_ms = max(REACH_MS, round(1000 * settings.analytics_interval))
         self._clock = clock
         self._catalog = catalog
-        self._cycle = Cycle(market, symbols, conf, reach_ms, calculator, self._troubles, clock, metrics)
+        self._cycle = Cycle(market, context.symbols, conf, reach_ms, calculator, self._troubles, clock, metrics)
         self._detective = Detective(market, catalog, conf, calculator, self._troubles, clock, metrics)
 
     async def cycle(self) -> None:

@@ -29,10 +29,10 @@ class Beginning:
         return True
 
 
-def beginning_of(settings: Settings) -> Beginning:
-    """Of the symbols of the settings, where these have their history fetched at all."""
+def beginning_of(settings: Settings, symbols: Iterable[str]) -> Beginning:
+    """Of these symbols, where the settings have their history fetched at all."""
     if not (settings.enable_backfiller and settings.history_bootstrap):
         return Beginning(())
-    symbols = [Symbol(symbol) for symbol in settings.supported_pairs]
+    begun = [Symbol(symbol) for symbol in symbols]
     # an id is made of symbol and timeframe, whenever the job is
-    return Beginning(bootstrap_id(work) for work in bootstrap(symbols, exchange_conf().bootstrap, 0))
+    return Beginning(bootstrap_id(work) for work in bootstrap(begun, exchange_conf().bootstrap, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 
 from data_manager.actors.analytics.calculator import Calculator
@@ -19,17 +18,18 @@ from data_manager.storage.records import ALL_SYMBOLS, Analytics, Symbol
 from data_manager.system.clock import Clock, now_ms
 from data_manager.system.logs import log
 from data_manager.system.metrics import Metrics
+from data_manager.system.symbols import Symbols
 
 STATES = ("complete", "partial", "empty")
 
 
 class Cycle:
-    """Computes the documents of these symbols; books of more than `reach_ms` ago are not read any more."""
+    """Computes the documents of the symbols that there are; books of more than `reach_ms` ago are not read any more."""
 
     def __init__(
         self,
         market: StoreThread[MarketStore],
-        symbols: Sequence[Symbol],
+        symbols: Symbols,
         conf: AnalyticsConf,
         reach_ms: int,
         calculator: Calculator,
@@ -66,7 +66,7 @@ class Cycle:
 
     async def _read(self, at_ms: int) -> dict[str, Material]:
         found: dict[str, Material] = {}
-        for symbol in self._symbols:
+        for symbol in map(Symbol, self._symbols.now):
             look = partial(material, symbol=symbol, conf=self._conf, at_ms=at_ms, reach_ms=self._reach_ms)
             with self._troubles.of(symbol):
                 found[symbol] = await self._market.call(look)

@@ -109,7 +109,7 @@ class AnalyticsWorker:
 
     async def _history(self) -> None:
         """Wait for the first history, while somebody fetches it and not for ever."""
-        beginning = beginning_of(self._context.settings)
+        beginning = beginning_of(self._context.settings, self._context.symbols.now)
         with suppress(TimeoutError):
             async with asyncio.timeout(HISTORY_WAIT_S):
                 while not await self._is_over(beginning):

@@ -46,6 +46,10 @@ class Listening:
         told = {incident.subject for incident in known if incident.kind in KINDS}
         self._watched = {symbol: Watched(now, quiet=symbol in told or FEED in told) for symbol in symbols}
 
+    def follow(self, symbols: Collection[str], now: float) -> None:
+        """Watch these from now on, and no others; the verdicts on those that were watched before stay."""
+        self._watched = {symbol: self._watched.get(symbol) or Watched(now, quiet=False) for symbol in symbols}
+
     def look(self, received: Mapping[str, int], now: float, after_s: float, samples: int) -> None:
         """Take one look at the numbers of events that have arrived; symbols without a number are left as they are."""
         for symbol, watched in self._watched.items():

@@ -17,19 +17,32 @@ from data_manager.system.clock import Clock
 from data_manager.system.errors import StoreError, StoreUnavailable
 from data_manager.system.logs import log
 from data_manager.system.metrics import Metrics
+from data_manager.system.symbols import Symbols
 
 MAX_BREAKS = 1_000  # that wait for the catalog
 
 
 class Rounds:
-    """Drives one auditor. A round is over all symbols that hold data; it rests after each as long as that took."""
+    """Drives one auditor. A round is over all active symbols that hold data.
 
-    def __init__(self, auditor: Auditor, every_s: float, clock: Clock, rng: random.Random, metrics: Metrics) -> None:
+    It rests after each as long as that took. What a job has repaired of a retired symbol is looked at, and no more.
+    """
+
+    def __init__(
+        self,
+        auditor: Auditor,
+        every_s: float,
+        clock: Clock,
+        rng: random.Random,
+        metrics: Metrics,
+        symbols: Symbols,
+    ) -> None:
         self._auditor = auditor
         self._every_s = every_s
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
+        self._symbols = symbols
         self._agenda = Agenda()
         self._breaks: list[Break] = []
         self._told = asyncio.Event()
@@ -96,7 +109,7 @@ class Rounds:
             await self._wait(self._due - self._clock.monotonic())
 
     async def _begin_round(self) -> None:
-        self._agenda.round(await self._auditor.symbols())
+        self._agenda.round(symbol for symbol in await self._auditor.symbols() if symbol in self._symbols.names)
         self._began = self._clock.monotonic()
         if self._agenda.round_is_over:
             self._end_round()
@@ -128,7 +141,8 @@ class Rounds:
 
     async def _look(self, look: Look) -> None:
         if look.dataset_id is None or look.repaired is None:
-            await self._auditor.look(look.symbol)
+            if look.symbol in self._symbols.names:  # it may have been retired since
+                await self._auditor.look(look.symbol)
         else:
             await self._auditor.look_again(look.symbol, look.dataset_id, look.repaired)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from data_manager.actors.audit.anchored import AnchoredClock
 from data_manager.actors.audit.conf import AuditConf
@@ -16,6 +16,7 @@ from data_manager.storage.records import Symbol, Trade
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import StoreError
 from data_manager.system.logs import log
+from data_manager.system.symbols import Symbols
 
 CLOCK_JUMPED, HOST = "clock_jumped", "host"
 
@@ -27,7 +28,7 @@ class FeedWatch:
         self,
         market: StoreThread[MarketStore],
         catalog: StoreThread[Catalog],
-        symbols: Sequence[Symbol],
+        symbols: Symbols,
         conf: AuditConf,
         clock: AnchoredClock,
     ) -> None:
@@ -51,20 +52,22 @@ class FeedWatch:
 
     async def look(self) -> None:
         """Look once. Raises StoreError."""
-        await self._look_at_clock()
+        symbols = list(map(Symbol, self._symbols.now))
+        await self._look_at_clock(symbols)
         if self._listening is None:
             known = await self._open_incidents()
-            self._listening = Listening(self._symbols, known, self._clock.monotonic())
+            self._listening = Listening(symbols, known, self._clock.monotonic())
             self._told = [_trouble(incident) for incident in known if incident.kind in KINDS]
-        received = await self._market.call(lambda store: received_of(store, self._symbols))
+        self._listening.follow(symbols, self._clock.monotonic())
+        received = await self._market.call(lambda store: received_of(store, symbols))
         quiet = self._conf.quiet
         self._listening.look(received, self._clock.monotonic(), quiet.after_s, quiet.samples)
         troubles = self._listening.troubles(quiet.after_s, ())
         if {trouble.key for trouble in troubles} != {trouble.key for trouble in self._told}:
-            await self._tell(self._listening)
+            await self._tell(self._listening, symbols)
 
-    async def _tell(self, listening: Listening) -> None:
-        held_up = down(await self._open_incidents(), self._symbols)
+    async def _tell(self, listening: Listening, symbols: Collection[Symbol]) -> None:
+        held_up = down(await self._open_incidents(), symbols)
         troubles = listening.troubles(self._conf.quiet.after_s, held_up)
         at = now_ms(self._clock)
         await self._catalog.call(lambda catalog: settle(catalog, KINDS, troubles, at))
@@ -72,14 +75,16 @@ class FeedWatch:
         for trouble in (each for each in troubles if each.key not in told):
             log(trouble.kind, logging.WARNING, subject=trouble.subject, cause=trouble.cause, detail=trouble.detail)
         for trouble in (each for each in self._told if each.key not in told_now):
-            over = "feed_flows" if trouble.kind == FEED_DOWN else "symbol_flows"
-            log(over, logging.WARNING, subject=trouble.subject)
+            if trouble.kind == FEED_DOWN:
+                log("feed_flows", logging.WARNING, subject=trouble.subject)
+            elif trouble.subject in symbols:  # of one that is retired nothing flows
+                log("symbol_flows", logging.WARNING, subject=trouble.subject)
         self._told = troubles
 
     async def _open_incidents(self) -> list[Incident]:
         return await self._catalog.call(lambda catalog: catalog.incidents(MAX_OPEN, open_only=True))
 
-    async def _look_at_clock(self) -> None:
+    async def _look_at_clock(self, symbols: Collection[Symbol]) -> None:
         """Tell once that the host's clock was set; follow it only when the exchange's own times say it is right."""
         off, limit = self._clock.off_s(), self._conf.clock_jump_s
         if abs(off - self._off_s) > limit:
@@ -91,7 +96,7 @@ class FeedWatch:
             log(CLOCK_JUMPED, logging.WARNING, by_s=round(by))
             self._off_s = off
         if abs(off) > limit:
-            newest = await self._market.call(lambda store: newest_trade_ms(store, self._symbols))
+            newest = await self._market.call(lambda store: newest_trade_ms(store, symbols))
             if newest is not None and abs(newest / 1000 - now_ms(self._clock) / 1000 - off) < limit:
                 self._clock.follow()
                 self._off_s = 0.0

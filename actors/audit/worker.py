@@ -80,10 +80,9 @@ class AuditWorker:
             context.send(GapFound(symbol))
 
         auditor = Auditor(*stores, context.settings, conf, clock, context.metrics, gaps_found)
-        symbols = [Symbol(name) for name in context.settings.supported_pairs]
         return (
-            Rounds(auditor, context.settings.audit_interval, clock, context.rng, context.metrics),
-            FeedWatch(*stores, symbols, conf, clock),
+            Rounds(auditor, context.settings.audit_interval, clock, context.rng, context.metrics, context.symbols),
+            FeedWatch(*stores, context.symbols, conf, clock),
         )
 
     def _hint(self, rounds: Rounds, message: Suspected | Disturbed | RangeRepaired | AuditRequested) -> None:

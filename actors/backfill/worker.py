@@ -55,8 +55,8 @@ class BackfillWorker:
             one_writer=market_backend(settings) == SQLITE,
             sleep=sleep,
         )
-        works = bootstrap([Symbol(symbol) for symbol in settings.supported_pairs], self._conf.bootstrap, now_ms(clock))
-        self._history = History(works if settings.history_bootstrap else [])
+        self._history = self._first_history()
+        context.symbols.on_change(self._follow)
         self._wake = asyncio.Event()
         self._began = False
         self._was_running = False
@@ -101,6 +101,16 @@ class BackfillWorker:
                 self._wake.set()
             case _:
                 raise TypeError(f"{self._context.name} does not understand {type(message).__name__}")
+
+    def _first_history(self) -> History:
+        """What the symbols of now begin with; of each job the catalog knows whether it is done already."""
+        context = self._context
+        symbols = [Symbol(symbol) for symbol in context.symbols.now] if context.settings.history_bootstrap else []
+        return History(bootstrap(symbols, self._conf.bootstrap, now_ms(context.clock)))
+
+    def _follow(self) -> None:
+        self._history, self._history_due = self._first_history(), self._context.clock.monotonic()
+        self._wake.set()
 
     async def _work(self) -> None:
         context, settings = self._context, self._context.settings
@@ -155,7 +165,8 @@ class BackfillWorker:
                 await self._repair_gaps()
         if not self._history.is_there and clock.monotonic() >= self._history_due:
             self._history_due = clock.monotonic() + HISTORY_POLL_S
-            if made := await self._stores.catalog(lambda catalog: self._history.make(catalog, now_ms(clock))):
+            history = self._history
+            if made := await self._stores.catalog(lambda catalog: history.make(catalog, now_ms(clock))):
                 log("history_requested", jobs=made)
 
     async def _repair_gaps(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from functools import partial
 
 import aiohttp
@@ -13,7 +14,7 @@ from data_manager.actors.feed.buffer import Buffer
 from data_manager.actors.feed.channels import Channel, channels
 from data_manager.actors.feed.envelope import envelope, parse, timestamp
 from data_manager.actors.feed.subscription import Subscription
-from data_manager.system.connection import Connection
+from data_manager.system.connection import Connection, sleep_unless
 from data_manager.system.errors import DataError
 from data_manager.system.logs import log
 from data_manager.system.messages import Message
@@ -21,13 +22,15 @@ from data_manager.system.publisher import FeedPublisher, open_feed
 from data_manager.system.worker import Context, Status
 
 BUFFER_BYTES = 32 * 2**20  # about 20 s of five symbols, for as long as NATS does not take it
+HANDOVER_S = 10.0  # for the connections that follow others to bring something
+LOOK_S = 0.05
 FINISH_S = 3.0  # for what is buffered once we are to stop, and again for the acknowledgements
 
 NATS_AWAY, TOO_LARGE, REFUSED = "nats_away", "too_large", "refused"
 
 
 class FeedWorker:
-    """Publishes every event of `streams` for the configured symbols as it comes, with its bytes as they are.
+    """Publishes every event of `streams` for the service's symbols as it comes, with its bytes as they are.
 
     It never asks the exchange to wait: what has no room while NATS is away is dropped, counted and, as a gap,
     found by the audit. Copies are published when one connection replaces another.
@@ -37,10 +40,11 @@ class FeedWorker:
         settings = context.settings
         self._context = context
         self._streams = streams
-        self._channels = channels(settings.supported_pairs, streams, settings.depth_kind)
         self._connection = Connection(settings, context.name, context.clock)
         self._buffer = Buffer(buffer_bytes)
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: dict[Channel, Subscription] | None = None  # until NATS takes what they bring
+        self._changed = asyncio.Event()  # the symbols are others now
+        context.symbols.on_change(self._changed.set)
         self._dropping = 0  # messages dropped since NATS took all that it was given
         self._refused = 0
         self._puzzled = False
@@ -62,9 +66,9 @@ class FeedWorker:
     def status(self) -> Status:
         """Waiting for `nats` or `exchange`, or running; the lag is what is buffered."""
         waiting = len(self._buffer)
-        if not self._connection.connected or not self._subscriptions:
+        if not self._connection.connected or self._subscriptions is None:
             return Status("waiting", "nats", waiting)
-        if not all(one.alive for one in self._subscriptions):
+        if not all(one.alive for one in self._subscriptions.values()):
             return Status("waiting", "exchange", waiting)
         return Status("running", lag=waiting)
 
@@ -78,18 +82,39 @@ class FeedWorker:
 
     async def _work(self, publisher: FeedPublisher, stop: asyncio.Event) -> None:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-            self._subscriptions = [self._subscription(session, channel) for channel in self._channels]
             try:
                 async with asyncio.TaskGroup() as tasks:
                     publishing = tasks.create_task(self._publish(publisher))
-                    keeping = [tasks.create_task(one.keep()) for one in self._subscriptions]
-                    await stop.wait()
-                    for task in keeping:
-                        task.cancel()
-                    await asyncio.wait(keeping)
+                    await self._subscribe(session, tasks, stop)
                     await self._finish(publisher, publishing)
             except ExceptionGroup as group:
                 raise group.exceptions[0] from group  # it ended the others
+
+    async def _subscribe(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
+        """Keep the channels of the symbols until `stop`. A connection that is not wanted any more goes once those
+        that take its place bring something, or after HANDOVER_S: what a change leaves as it is misses nothing.
+        """
+        settings = self._context.settings
+        keeping: dict[Channel, asyncio.Task[None]] = {}
+        while not stop.is_set():
+            self._changed.clear()
+            wanted = channels(self._context.symbols.now, self._streams, settings.depth_kind)
+            before = self._subscriptions or {}
+            self._subscriptions = {one: before.get(one) or self._subscription(session, one) for one in wanted}
+            for channel, subscription in self._subscriptions.items():
+                if channel not in keeping:
+                    keeping[channel] = tasks.create_task(subscription.keep())
+            if gone := [channel for channel in keeping if channel not in self._subscriptions]:
+                await self._handed_over(self._subscriptions.values(), stop)
+                await ended([keeping.pop(channel) for channel in gone])
+            await either(stop, self._changed)
+        await ended(list(keeping.values()))
+
+    async def _handed_over(self, to: Collection[Subscription], stop: asyncio.Event) -> None:
+        """Wait until each of them brings something, and not for ever."""
+        deadline = self._context.clock.monotonic() + HANDOVER_S
+        while not all(one.alive for one in to) and self._context.clock.monotonic() < deadline and not stop.is_set():
+            await sleep_unless(stop, LOOK_S)
 
     def _subscription(self, session: aiohttp.ClientSession, channel: Channel) -> Subscription:
         url, hear = self._context.settings.binance_ws_url, partial(self._hear, channel.stream_class)
@@ -151,3 +176,21 @@ class FeedWorker:
         self._count_refused(publisher)
         if not acknowledged or len(self._buffer):
             log("feed_unpublished", logging.WARNING, buffered=len(self._buffer), published=publisher.published)
+
+
+async def either(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+async def ended(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel them and wait for their end."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

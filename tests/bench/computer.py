@@ -18,7 +18,6 @@ from data_manager.actors.stores import open_catalog
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.choice import open_market_store
 from data_manager.storage.protocols import Catalog, MarketStore
-from data_manager.storage.records import Symbol
 from data_manager.system.clock import SystemClock
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
@@ -63,7 +62,7 @@ async def compute(context: Context, laps: Laps) -> dict[str, float]:
         from data_manager.actors.analytics.detection import Detective
         from data_manager.actors.analytics.troubles import Troubles
 
-        symbols, conf, troubles = list(map(Symbol, settings.supported_pairs)), analytics_conf(), Troubles()
+        symbols, conf, troubles = Symbols(settings.supported_pairs), analytics_conf(), Troubles()
         laps.lap()
         cycle = Cycle(market, symbols, conf, REACH_MS, calculator, troubles, clock, metrics)
         materials = await cycle.run()

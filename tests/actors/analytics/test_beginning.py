@@ -53,12 +53,12 @@ def test_what_has_ended_once_is_not_asked_for_again(catalog: SqlCatalog) -> None
 
 @pytest.mark.parametrize("off", ["enable_backfiller", "history_bootstrap"])
 def test_where_nobody_fetches_any_history_it_is_over_at_once(off: str, catalog: SqlCatalog) -> None:
-    assert beginning_of(Settings(**{off: False})).is_over(catalog)  # type: ignore[arg-type]
+    assert beginning_of(Settings(**{off: False}), ("BTCUSDT",)).is_over(catalog)  # type: ignore[arg-type]
 
 
 def test_it_waits_for_the_very_jobs_that_backfill_makes(catalog: SqlCatalog) -> None:
     symbols = ("BTCUSDT", "ETHUSDT")
-    beginning = beginning_of(Settings(supported_pairs=symbols))
+    beginning = beginning_of(Settings(), symbols)
     works = bootstrap([Symbol(symbol) for symbol in symbols], {"1m": 1, "1h": 1}, NOW)
     made = History(works).make(catalog, NOW)
     assert made == 4

@@ -18,6 +18,7 @@ from data_manager.storage.protocols import Gap
 from data_manager.storage.records import ALL_SYMBOLS, MINUTE_MS, Symbol
 from data_manager.system.clock import SystemClock
 from data_manager.system.errors import StoreUnavailable
+from data_manager.system.symbols import Symbols
 from tests.actors.audit.auditors import auditor
 from tests.actors.housekeeping.stores import NOW, Stores, captured, with_stores
 from tests.eventually import eventually
@@ -35,9 +36,10 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def driven(stores: Stores, every_s: float = 3600) -> AsyncIterator[Rounds]:
+async def driven(stores: Stores, every_s: float = 3600, symbols: Symbols | None = None) -> AsyncIterator[Rounds]:
     """Rounds at the real clock's pace, of an auditor at the stores' time."""
-    driver = Rounds(auditor(stores), every_s, SystemClock(), random.Random(1), stores.metrics)
+    active = symbols or Symbols((BTC, ETH))
+    driver = Rounds(auditor(stores), every_s, SystemClock(), random.Random(1), stores.metrics, active)
     running = asyncio.create_task(driver.run())
     try:
         yield driver

@@ -15,6 +15,7 @@ from data_manager.storage.protocols import Incident, Write
 from data_manager.storage.records import Symbol
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import StoreUnavailable
+from data_manager.system.symbols import Symbols
 from tests.actors.audit.auditors import audit, auditor, gaps, minute
 from tests.actors.housekeeping.stores import Stores, captured, with_stores
 from tests.storage.examples import BTC, trade
@@ -45,11 +46,12 @@ class Watching:
         self.stores = stores
         self.host = Host(stores.clock.ms)
         self.clock = AnchoredClock(self.host)
+        self.symbols = Symbols(SYMBOLS)
         self.watch = self.started()
 
     def started(self) -> FeedWatch:
         threads = self.stores.market_thread, self.stores.catalog_thread
-        return FeedWatch(*threads, SYMBOLS, audit_conf(), self.clock)
+        return FeedWatch(*threads, self.symbols, audit_conf(), self.clock)
 
     async def looks(self, times: int, *alive: str) -> None:
         for _ in range(times):
