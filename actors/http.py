@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from data_manager.actors.housekeeping.chores import retry_s
 from data_manager.actors.questions import Questions
 from data_manager.actors.stores import open_catalog
 from data_manager.http.incidents import IncidentKeeper
@@ -25,9 +26,11 @@ from data_manager.storage.choice import (
     open_market_store,
 )
 from data_manager.storage.protocols import Catalog, MarketStore
-from data_manager.system.clock import Clock
+from data_manager.storage.symbols import active, seeded, statuses
+from data_manager.system.clock import Clock, now_ms
 from data_manager.system.errors import StoreError
 from data_manager.system.messages import (
+    Assign,
     Command,
     CommandDone,
     Detected,
@@ -39,6 +42,7 @@ from data_manager.system.messages import (
     TreeNews,
 )
 from data_manager.system.settings import Settings
+from data_manager.system.tree import FLEET
 from data_manager.system.worker import Context, Status
 
 if TYPE_CHECKING:
@@ -59,6 +63,7 @@ class SupervisorLine:
         self._send = context.send
         self._tree: Tree | None = None
         self._heard_at = float("-inf")
+        self.has_tree = asyncio.Event()
         self._commands: Questions[CommandDone] = Questions(
             context.rng,
             most=MAX_COMMANDS,
@@ -87,6 +92,11 @@ class SupervisorLine:
             lambda request_id: self._send(DetectRequested(request_id, pair, timeframe, method))
         )
 
+    def assign(self, symbols: tuple[str, ...]) -> None:
+        """Have these worked on. Where replicas share them out, fleet looks at the list itself, and tells its own."""
+        if self._tree is not None and all(view.name != FLEET for view in self._tree.actors):
+            self._send(Assign(symbols))
+
     def tell(self, hint: Hint) -> None:
         """Send a hint on its way."""
         self._send(hint)
@@ -94,6 +104,7 @@ class SupervisorLine:
     def heard(self, tree: Tree) -> None:
         """A newer tree."""
         self._tree, self._heard_at = tree, self._clock.monotonic()
+        self.has_tree.set()
 
     def answered(self, answer: CommandDone | Detected) -> None:
         """An answer to a command or a search."""
@@ -159,6 +170,8 @@ class HttpWorker:
             cleanup.push_async_callback(store.close)
         keeping = asyncio.create_task(self._keeper.run())
         cleanup.push_async_callback(finish, self._keeper, keeping)
+        listing = asyncio.create_task(self._tell_symbols())
+        cleanup.push_async_callback(cancelled, listing)
         for app, listener in ((build_app(services), api), (build_metrics_app(services), metrics)):
             served = runner(app)
             await served.setup()
@@ -169,6 +182,23 @@ class HttpWorker:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((stopped, keeping), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+
+    async def _tell_symbols(self) -> None:
+        """Tell the supervisor once what the catalog lists: main could not look into one on a server, and whoever
+        was to tell of a change may have died between the two.
+        """
+        configured, clock = self._context.settings.supported_pairs, self._context.clock
+        await self._line.has_tree.wait()
+        failures = 0
+        while True:
+            try:
+                listed = await self._catalog.call(lambda catalog: seeded(catalog, configured, now_ms(clock)))
+            except StoreError:  # readiness tells that the catalog is away
+                failures += 1
+                await asyncio.sleep(retry_s(failures, self._context.rng))
+            else:
+                self._line.assign(active(statuses(listed), configured))
+                return
 
 
 class Markets(NamedTuple):
@@ -207,6 +237,7 @@ def open_services(context: Context, markets: Markets, catalog: StoreThread[Catal
         catalog=catalog,
         system=line,
         health_rules=audit_conf().health,
+        symbols=context.symbols,
         tracer=context.telemetry.tracer,
     )
 

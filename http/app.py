@@ -21,6 +21,7 @@ from data_manager.http import (
     ledger,
     metrics,
     quarantine,
+    symbols,
     ui,
 )
 from data_manager.http.middleware import boundary, name_request
@@ -55,7 +56,7 @@ def application(services: Services) -> web.Application:
 def build_app(services: Services) -> web.Application:
     """The API on API_PORT."""
     app = application(services)
-    for family in (health, data, analysis, anomalies, catalog, gaps, ledger, backfill, audit, control):
+    for family in (health, data, analysis, anomalies, catalog, gaps, ledger, backfill, audit, symbols, control):
         app.add_routes(family.routes(services))
     app.add_routes(metrics.routes(services.system))
     app.add_routes(ui.routes())

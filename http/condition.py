@@ -13,6 +13,7 @@ SINGLETONS = (AUDITOR, "analytics", ROUTER, "backfill")
 INGEST_PREFIX = "ingest/"
 AT_WORK = ("running", "waiting")
 SET_ASIDE = ("parked", "paused")
+NOT_HERE = ("retired", "elsewhere")
 CATALOG = "catalog"  # what an actor waits for that has everything else
 SWITCHED_OFF = "audit=off"  # in the auditor's detail: it does the housekeeping only
 
@@ -25,13 +26,16 @@ def is_ingest(view: ActorView) -> bool:
 def is_ready(tree: Tree | None) -> bool:
     """Whether every part has been ready once and the tree is not on its way down.
 
-    A symbol that is parked or paused holds nothing up, nor does a part that failed after it had been ready, nor one
-    that waits for the catalog alone: what is stored can still be served.
+    A symbol that is parked or paused holds nothing up, nor does a part that failed after it had been ready, one that
+    another replica runs, or one that waits for the catalog alone: what is stored can still be served.
     """
     if tree is None or tree.draining:
         return False
     return all(
-        view.ever_running or (is_ingest(view) and view.state in SET_ASIDE) or awaited(view) == [CATALOG]
+        view.ever_running
+        or view.state in NOT_HERE
+        or (is_ingest(view) and view.state in SET_ASIDE)
+        or awaited(view) == [CATALOG]
         for view in tree.actors
         if view.essential or is_ingest(view)
     )
@@ -78,7 +82,7 @@ def ingest(views: list[ActorView], *, known: bool) -> str:
     """All of them; a parked or paused symbol shows in `/health/summary`."""
     if not views:
         return NOT_CONFIGURED if known else UNHEALTHY
-    return health(all(view.state in (*AT_WORK, *SET_ASIDE, "retired") for view in views))
+    return health(all(view.state in (*AT_WORK, *SET_ASIDE, *NOT_HERE) for view in views))
 
 
 def at_work(tree: Tree | None, name: str) -> bool:
@@ -139,7 +143,7 @@ def shortcomings(tree: Tree | None, market_problem: str | None, catalog_problem:
         if view.state in SET_ASIDE:
             cause = f" after {view.last_cause}" if view.state == "parked" and view.last_cause else ""
             found.append(f"{view.name} is {view.state}{cause}.")
-        elif view.state not in (*AT_WORK, "retired"):
+        elif view.state not in (*AT_WORK, *NOT_HERE):
             found.append(f"{view.name} is not at work ({view.state}).")
         elif view.state == "waiting" and not (view.name == ROUTER and not nats_ok(view)):
             found.append(f"{view.name} waits for {', '.join(awaited(view))}.")

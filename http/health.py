@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
-from typing import NotRequired
+from typing import NotRequired, TypeVar
 
 from aiohttp import web
 from typing_extensions import TypedDict
@@ -22,6 +22,7 @@ from data_manager.http.params import HealthParams, parse
 from data_manager.http.ports import Services
 from data_manager.storage.choice import MONGO, MYSQL, catalog_backend, market_backend
 from data_manager.storage.protocols import Health
+from data_manager.storage.records import ALL_SYMBOLS
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import StoreError
 
@@ -126,6 +127,9 @@ class PairHealth(PairEcho):
     parameters: PairEcho
 
 
+OfSymbol = TypeVar("OfSymbol", Dataset, Health)
+
+
 class HealthRoutes:
     """Handlers."""
 
@@ -141,6 +145,7 @@ class HealthRoutes:
         self._catalog = StoreCheck(services.catalog, services.clock)
         self._datasets = Datasets(services.survey, services.clock)
         self._measured = Measured(services.catalog, services.clock)
+        self._was_ready = False
 
     async def root(self, request: web.Request) -> web.Response:
         """Who answers; to a browser, the dashboard."""
@@ -158,10 +163,14 @@ class HealthRoutes:
         return answer(request, body, status=503 if stale else 200)
 
     async def readiness(self, request: web.Request) -> web.Response:
-        """503 until every part has been ready once, while shutting down or without the market store."""
+        """503 until every part has been ready once, while shutting down or without the market store.
+
+        A symbol that is added later holds nothing up.
+        """
         market, catalog = await asyncio.gather(self._market.problem(), self._catalog.problem())
         tree = self._system.tree()
-        ready = market is None and condition.is_ready(tree)
+        self._was_ready = self._was_ready or condition.is_ready(tree)
+        ready = market is None and self._was_ready and tree is not None and not tree.draining
         body = {
             "ready": ready,
             "components": condition.components(
@@ -206,11 +215,11 @@ class HealthRoutes:
         tree = self._system.tree()
         found = measured = None
         try:
-            found = None if market else await self._datasets.all()
+            found = None if market else self._active(await self._datasets.all())
         except StoreError as error:
             market = str(error)
         try:
-            measured = None if catalog else self._current(await self._measured.all())
+            measured = None if catalog else self._active(self._current(await self._measured.all()))
         except StoreError as error:
             catalog = str(error)
         reasons = condition.shortcomings(tree, market, catalog)
@@ -227,6 +236,10 @@ class HealthRoutes:
 
     def _current(self, rows: Iterable[Health]) -> list[Health]:
         return quality.current(rows, now_ms(self._clock), self._settings.audit_interval)
+
+    def _active(self, rows: Iterable[OfSymbol]) -> list[OfSymbol]:
+        """Without those of retired symbols, which nobody looks after."""
+        return [row for row in rows if row.symbol == ALL_SYMBOLS or row.symbol in self._services.symbols.names]
 
     def _counts(
         self, found: Sequence[Dataset] | None, measured: Sequence[Health] | None, idle: Collection[str]

@@ -102,7 +102,7 @@ class Lists:
             stored = Symbol(pair) in await self._market.call(lambda store: store.symbols())
         if stored:
             return f"Nothing is stored for {pair} that matches."
-        if pair in self._services.settings.supported_pairs:
+        if pair in self._services.symbols.names:
             return f"Nothing is stored for {pair} yet."
         return f"{pair} is not collected here."
 

@@ -13,6 +13,7 @@ from data_manager.system.clock import Clock
 from data_manager.system.messages import CommandDone, Detected, Hint, Tree
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 from data_manager.system.tracing import OFF, Tracer
 
 
@@ -41,6 +42,10 @@ class SystemPort(Protocol):
         """
         ...
 
+    def assign(self, symbols: tuple[str, ...]) -> None:
+        """Have the supervisor run the actors of these symbols, and of no others."""
+        ...
+
     def tell(self, hint: Hint) -> None:
         """Have the supervisor pass a hint on to its actor; it may be lost."""
         ...
@@ -52,7 +57,7 @@ class Services:
 
     `market` answers pages: inline where that is quicker than a thread, else on a few threads. `survey` is a second
     instance of the same store, on a thread of its own, for what may take long. Both are only read. `market_source` is
-    the name of the back end as responses give it, `health_rules` are the auditor's.
+    the name of the back end as responses give it, `health_rules` are the auditor's, `symbols` the active ones.
     """
 
     settings: Settings
@@ -65,4 +70,5 @@ class Services:
     catalog: StoreThread[Catalog]
     system: SystemPort
     health_rules: Rules
+    symbols: Symbols
     tracer: Tracer = OFF

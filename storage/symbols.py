@@ -7,8 +7,21 @@ one that it has retired stays retired, and one that is no longer configured stay
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from data_manager.storage.protocols import Catalog, ListedSymbol, SymbolStatus
+
+SYMBOLS_MAX = 1_000  # active at a time: each has a process of its own
+
+
+class Change(NamedTuple):
+    """What adding or retiring a symbol has done: its row, whether that is new, and which are active now."""
+
+    listed: ListedSymbol
+    changed: bool
+    active: tuple[str, ...]
 
 
 def statuses(listed: Iterable[ListedSymbol]) -> dict[str, str]:
@@ -36,3 +49,35 @@ def seeded(catalog: Catalog, configured: Sequence[str], now_ms: int) -> list[Lis
         return listed
     catalog.save_symbols(new, only_new=True)  # somebody may have retired one in between
     return catalog.symbols()
+
+
+def add(catalog: Catalog, symbol: str, configured: Sequence[str], now_ms: int) -> Change | None:
+    """Make a symbol active, whether it is new or was retired; None where SYMBOLS_MAX are. Raises StoreError."""
+    listed = seeded(catalog, configured, now_ms)
+    names = active(statuses(listed), configured)
+    if symbol in names:
+        return Change(_row(listed, symbol), False, names)
+    if len(names) >= SYMBOLS_MAX:
+        return None
+    return _saved(catalog, ListedSymbol(symbol, SymbolStatus.ACTIVE.value, now_ms), configured)
+
+
+def retire(catalog: Catalog, symbol: str, configured: Sequence[str], now_ms: int) -> Change | None:
+    """Retire a symbol, whose rows stay; None where it is not listed. Raises StoreError."""
+    listed = seeded(catalog, configured, now_ms)
+    names = active(statuses(listed), configured)
+    if symbol not in statuses(listed):
+        return None
+    if symbol not in names:
+        return Change(_row(listed, symbol), False, names)
+    retired = msgspec.structs.replace(_row(listed, symbol), status=SymbolStatus.RETIRED.value, retired_ms=now_ms)
+    return _saved(catalog, retired, configured)
+
+
+def _row(listed: Iterable[ListedSymbol], symbol: str) -> ListedSymbol:
+    return next(each for each in listed if each.symbol == symbol)
+
+
+def _saved(catalog: Catalog, row: ListedSymbol, configured: Sequence[str]) -> Change:
+    catalog.save_symbols([row])
+    return Change(row, True, active(statuses(catalog.symbols()), configured))

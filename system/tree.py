@@ -9,6 +9,7 @@ from data_manager.system.strategy import ChildSpec
 
 HTTP, INGEST, ROUTER, AUDITOR, BACKFILL = "http", "ingest/", "router", "auditor", "backfill"
 ANALYTICS, FEED, EXCHANGE = "analytics", "feed", "exchange"
+FLEET = "fleet"  # shares the symbols out among several replicas
 
 
 def ingest_spec(settings: Settings) -> ChildSpec:

@@ -26,6 +26,7 @@ from data_manager.system.errors import FeedError
 from data_manager.system.messages import ActorView, CommandDone, Detected, Hint, Tree
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
+from data_manager.system.symbols import Symbols
 
 NOW_MS = 1_760_961_600_000  # 2025-10-20T12:00:00Z
 NOW = "2025-10-20T12:00:00.000000+00:00"
@@ -55,6 +56,7 @@ class HandSetSystem:
         self.age_s = 0.5
         self.commands: list[tuple[str, str]] = []
         self.hints: list[Hint] = []
+        self.assigned: list[tuple[str, ...]] = []
         self.answer: CommandDone | Exception = CommandDone("1", "", "stopping")
         self.searches: list[tuple[str, str, str]] = []
         self.detected: Detected | Exception = Detected("1")
@@ -76,6 +78,9 @@ class HandSetSystem:
         if isinstance(self.detected, Exception):
             raise self.detected
         return self.detected
+
+    def assign(self, symbols: tuple[str, ...]) -> None:
+        self.assigned.append(symbols)
 
     def tell(self, hint: Hint) -> None:
         self.hints.append(hint)
@@ -140,6 +145,7 @@ async def serving(folder: Path, *, token: str | None = None, **settings: Any) ->
         catalog=StoreThread("catalog", lambda: SqlCatalog(f"sqlite:///{folder}/catalog.sqlite3", clock=clock)),
         system=HandSetSystem(),
         health_rules=audit_conf().health,
+        symbols=Symbols(options.supported_pairs),
     )
     api_port, stop_api = await start(build_app(services))
     metrics_port, stop_metrics = await start(build_metrics_app(services))
