@@ -7,6 +7,7 @@
     │   ├── StoreUnavailable   for now: nothing was written; the same call may succeed later
     │   ├── StoreFull          the operator: no space is left
     │   ├── StoreCorrupt       the operator: the file is damaged or from a newer version
+    │   ├── StaleLease         nobody: another replica has taken the work over; who gets this leaves it alone
     │   └── RowRefused         the publisher: the store refuses one row; its neighbours are fine
     ├── ExchangeError     the exchange did not answer what was asked
     │   ├── ExchangeClosed        nobody: too many requests were made, and none may follow before `until_ms`
@@ -16,6 +17,7 @@
     │   └── UnexpectedAnswer      the operator: what answers is not the exchange's API as it is known here
     ├── ServiceError      who typed a command: the running service did not do what was asked
     │   └── ServiceAway        nobody at once: it does not answer, or cannot do it now; the command may succeed later
+    ├── ProcessDied       nobody at once: a process that worked for this one is gone; the next call starts another
     └── DataError         the publisher: this event cannot be used; it goes to quarantine
 
 Every message is one clear sentence: what is wrong, where, and what to do.
@@ -50,6 +52,10 @@ class StoreFull(StoreError):
 
 class StoreCorrupt(StoreError):
     """The store's file is damaged or was written by a newer version."""
+
+
+class StaleLease(StoreError):
+    """Who writes does so under a lease that has passed on; nothing was written."""
 
 
 class RowRefused(StoreError):
@@ -98,6 +104,10 @@ class ServiceError(DataManagerError):
 
 class ServiceAway(ServiceError):
     """The service does not answer, or a part of it that this needs is not at work now."""
+
+
+class ProcessDied(DataManagerError):
+    """A process that worked for this one ended before it had answered."""
 
 
 class DataError(DataManagerError):

@@ -51,3 +51,7 @@ class Analysis:
     async def answer(self, asked: DetectRequested) -> Detected:
         """What one method finds in one symbol's bars now."""
         return await self._detective.answer(asked)
+
+    async def close(self) -> None:
+        """End what was started for it."""
+        await self._detective.close()

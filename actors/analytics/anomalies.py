@@ -6,23 +6,24 @@ ends where the judged one begins.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manager.actors.analytics import models, outliers
+from data_manager.actors.analytics import outliers
 from data_manager.actors.analytics.anomaly import Anomaly, Limits, Severity, confirmed, worst
 from data_manager.actors.analytics.bars import Bars, Floats, Window, valid
+from data_manager.actors.analytics.models import MODELS, Model, exceeded
 from data_manager.actors.analytics.results import Unknown, too_few
 from data_manager.actors.analytics.standardised import Standardised, standardised
 from data_manager.actors.analytics.stillness import still_bars, volume_per_move
 
 STATISTICAL = ("zscore", "mad", "moving_avg")
 CHECKS = ("stale_price", "volume_without_price")
-METHODS = (*STATISTICAL, *models.MODELS, *CHECKS)
+METHODS = (*STATISTICAL, *MODELS, *CHECKS)
 
 
 class AnomalyParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,10 +63,16 @@ class _Scene(NamedTuple):
     first: int  # the place of the first judged bar
     trained: NDArray[np.bool_]
     parameters: AnomalyParameters
+    models: Mapping[str, Model]
 
 
 def detect(
-    bars: Bars, judged: Window, training: Window, parameters: AnomalyParameters, methods: Collection[str] = METHODS
+    bars: Bars,
+    judged: Window,
+    training: Window,
+    parameters: AnomalyParameters,
+    methods: Collection[str] = METHODS,
+    models: Mapping[str, Model] = MODELS,
 ) -> Detection:
     """Judge the bars of one window by those of another that ends where it begins, with some of METHODS.
 
@@ -79,6 +86,7 @@ def detect(
         first=int(np.searchsorted(through.open_times, judged.start_ms)),
         trained=(through.open_times >= training.start_ms) & (through.open_times < training.end_ms),
         parameters=parameters,
+        models=models,
     )
     found: list[Anomaly] = []
     reasons: dict[str, str] = {}
@@ -96,7 +104,7 @@ def detect(
 def _hits(method: str, scene: _Scene) -> list[Anomaly] | Unknown:
     if method in STATISTICAL:
         return _by_statistics(method, scene)
-    if method in models.MODELS:
+    if method in scene.models:
         return _by_model(method, scene)
     return _stale_prices(scene) if method == "stale_price" else _volumes_without_price(scene)
 
@@ -127,10 +135,9 @@ def _by_model(method: str, scene: _Scene) -> list[Anomaly] | Unknown:
     places = np.flatnonzero(known[scene.first :]) + scene.first
     if not varying.any() or not len(places):
         return Unknown("nothing varies in the training" if len(places) else "no judged bar has all that models look at")
-    scores = models.MODELS[method](training[:, varying], table[places][:, varying])
+    scores = scene.models[method](training[:, varying], table[places][:, varying])
     medium, high = (
-        models.exceeded(scores.training, quantile)
-        for quantile in (parameters.medium_quantile, parameters.high_quantile)
+        exceeded(scores.training, quantile) for quantile in (parameters.medium_quantile, parameters.high_quantile)
     )
     return [
         _anomaly(scene, int(places[at]), method, "high" if score > high > medium else "medium", score, medium)

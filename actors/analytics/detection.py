@@ -9,20 +9,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from data_manager.actors.analytics import models
 from data_manager.actors.analytics.anomalies import METHODS, Detection, detect
 from data_manager.actors.analytics.anomaly import ANOMALY, Anomaly, audit_log, gravity
+from data_manager.actors.analytics.apart import ModelsApart
 from data_manager.actors.analytics.bars import Bars, Window
 from data_manager.actors.analytics.calculator import Calculator
 from data_manager.actors.analytics.conf import AnalyticsConf
 from data_manager.actors.analytics.material import Material, end_ms
+from data_manager.actors.analytics.models import MODELS, Model
 from data_manager.actors.analytics.reading import history
 from data_manager.actors.analytics.troubles import Troubles
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.protocols import AuditLog, Catalog, MarketStore
 from data_manager.storage.records import Candle, Series, Symbol
 from data_manager.system.clock import Clock, now_ms
-from data_manager.system.errors import StoreError
+from data_manager.system.errors import ProcessDied, StoreError
 from data_manager.system.logs import log
 from data_manager.system.messages import Detected, DetectRequested, Found
 from data_manager.system.metrics import Metrics
@@ -54,6 +55,7 @@ class Detective:
         self._catalog = catalog
         self._conf = conf
         self._calculator = calculator
+        self._models = ModelsApart(calculator)
         self._troubles = troubles
         self._clock = clock
         self._metrics = metrics
@@ -74,19 +76,24 @@ class Detective:
         read = partial(history, symbol=symbol, timeframe=timeframe, conf=self._conf, at_ms=at_ms)
         try:
             bars = await self._market.call(read)
-        except StoreError as error:
+            detection = await self._judge(bars, timeframe, at_ms, [asked.method])
+        except (StoreError, ProcessDied) as error:
             return Detected(asked.request_id, problem=str(error))
-        detection = await self._judge(bars, timeframe, at_ms, [asked.method])
         if asked.method in detection.reasons:
             note = f"{asked.method} cannot judge {symbol} {timeframe}: {detection.reasons[asked.method]}."
             return Detected(asked.request_id, note=note)
         await self._keep(symbol, self._findings(symbol, timeframe, detection))
         return Detected(asked.request_id, tuple(Found(**msgspec.structs.asdict(each)) for each in detection.anomalies))
 
+    async def close(self) -> None:
+        """End the process that holds the models."""
+        await self._models.close()
+
     async def _judge(self, bars: Bars, timeframe: str, at_ms: int, methods: Collection[str]) -> Detection:
-        if models.MODELS.keys() & methods:
-            await self._calculator.load(models.load)
-        return await self._calculator.call(partial(judged, bars, timeframe, at_ms, self._conf, methods))
+        if not MODELS.keys() & methods:
+            return await self._calculator.call(partial(judged, bars, timeframe, at_ms, self._conf, methods))
+        async with self._models.in_use() as models:
+            return await self._calculator.call(partial(judged, bars, timeframe, at_ms, self._conf, methods, models))
 
     def _findings(self, symbol: Symbol, timeframe: str, detection: Detection) -> list[Finding]:
         series, now = Series(symbol, Candle, timeframe), now_ms(self._clock)
@@ -108,11 +115,18 @@ class Detective:
             log("anomalies_found", symbol=symbol, new=len(new))
 
 
-def judged(bars: Bars, timeframe: str, at_ms: int, conf: AnalyticsConf, methods: Collection[str]) -> Detection:
+def judged(
+    bars: Bars,
+    timeframe: str,
+    at_ms: int,
+    conf: AnalyticsConf,
+    methods: Collection[str],
+    models: Mapping[str, Model] = MODELS,
+) -> Detection:
     """The newest bars of a timeframe, judged by those before them."""
     windows = conf.judging(timeframe)
     newest = Window.ending(end_ms(timeframe, at_ms), windows.anomalies)
-    return detect(bars, newest, Window.ending(newest.start_ms, windows.training), conf.anomalies, methods)
+    return detect(bars, newest, Window.ending(newest.start_ms, windows.training), conf.anomalies, methods, models)
 
 
 def gravest(findings: Sequence[Finding], most: int) -> list[Finding]:

@@ -4,8 +4,8 @@ None is asked which share of its data is contaminated: it would find that share 
 compare with the scores of the training itself. All four rank a value among those of the training, and none measures
 how far beyond them it lies: what they find is a bar that is rare in several ways at once.
 
-sklearn and pyod take seconds and 130 MiB to import, and only the analytics actor may: so here, in functions, and
-nowhere else.
+sklearn and pyod take seconds and 130 MiB to import, which only the models' own process does (apart.py): so here, in
+functions, and nowhere else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SEED = 42  # the original's
 
 
 def load() -> None:
-    """Import all that the models are made of, for whoever wants to choose when that is done.
+    """Import all that the models are made of.
 
     pyod has numba compile a few loops over some thousand values at their first call, which takes 6 s of CPU and
     100 MiB, and the interpreter with it: as they are written they take milliseconds.

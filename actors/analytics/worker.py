@@ -54,6 +54,7 @@ class AnalyticsWorker:
         self._requests: asyncio.Queue[DetectRequested] = asyncio.Queue(MAX_REQUESTS)
         self._interval_ms = max(1, round(1000 * settings.analytics_interval))
         self._loading: asyncio.Task[Analysis] | None = None
+        self._analysis: Analysis | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`. A cycle under way is dropped then: the next one computes it all again."""
@@ -61,6 +62,8 @@ class AnalyticsWorker:
             await until(stop, self._presence.run(), self._cycles(), self._answers())
         finally:
             self._calculator.close()
+            if self._analysis is not None:
+                await self._analysis.close()
             await asyncio.gather(self._market.close(), self._catalog.close())
 
     def status(self) -> Status:
@@ -132,6 +135,7 @@ class AnalyticsWorker:
         began = self._context.clock.monotonic()
         module = await self._calculator.load(partial(import_module, ANALYSIS))
         analysis: Analysis = module.Analysis(self._context, self._market, self._catalog, self._calculator)
+        self._analysis = analysis
         log("analytics_loaded", seconds=round(self._context.clock.monotonic() - began, 2))
         return analysis
 

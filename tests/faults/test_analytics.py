@@ -32,7 +32,7 @@ SETTINGS = {
     "drain_timeout_s": "12",
 }
 PATIENCE_S = 180.0  # three times what a quiet machine may take
-LIBRARIES = ("/pandas/", "/sklearn/")  # of packages that only analytics may have; pyod has none, and needs sklearn
+COMPUTING, MODELS = "/scipy/", "/sklearn/"  # what only analytics may have, and only the process of its models
 PAIR = "pair=BTCUSDT"
 ROUTES = {
     "volatility": f"{PAIR}&period=1h",
@@ -67,9 +67,18 @@ def documents(service: RunningService) -> list[Analytics]:
 
 
 def libraries(pid: int) -> set[str]:
-    """Which of LIBRARIES a process has loaded."""
-    maps = Path(f"/proc/{pid}/maps").read_text()
-    return {name for name in LIBRARIES if name in maps}
+    """Which of the heavy packages a process has loaded; none where it has ended."""
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text()
+    except FileNotFoundError:
+        return set()
+    return {name for name in (COMPUTING, MODELS) if name in maps}
+
+
+def children(pid: int) -> list[int]:
+    """The processes that any thread of that one has started."""
+    found = (file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [int(child) for each in found for child in each]
 
 
 def detected(service: RunningService, method: str) -> tuple[int, Any]:
@@ -110,11 +119,16 @@ def test_anomalies_are_looked_for_where_it_is_asked_to(service: RunningService) 
     assert (status, answer["method"], answer["anomalies_detected"]) == (200, "zscore", len(answer["anomalies"]))
 
 
-def test_no_other_process_carries_what_analytics_needs(service: RunningService) -> None:
-    eventually_sync(lambda: libraries(service.actor("analytics")["pid"]) == set(LIBRARIES), PATIENCE_S, every=1)
-    others = {name: view["pid"] for name, view in service.actors().items() if name != "analytics"}
-    assert len(others) == len(SYMBOLS) + 5
-    assert {name: libraries(pid) for name, pid in others.items()} == {name: set() for name in others}
+def test_no_other_process_carries_what_analytics_needs_nor_itself_the_models(service: RunningService) -> None:
+    def with_models() -> bool:
+        detected(service, "ecod")
+        return any(MODELS in libraries(child) for child in children(service.actor("analytics")["pid"]))
+
+    eventually_sync(with_models, PATIENCE_S, every=1)
+    actors = {name: libraries(view["pid"]) for name, view in service.actors().items()}
+    assert actors.pop("analytics") == {COMPUTING}
+    assert len(actors) == len(SYMBOLS) + 5
+    assert set().union(*actors.values()) == set()
 
 
 def test_its_death_is_nobody_elses_and_it_goes_on_where_it_was(service: RunningService) -> None:

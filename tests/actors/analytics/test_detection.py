@@ -66,6 +66,7 @@ class Found:
         return self.catalog.audit_logs(limit=1000)[0]
 
     async def close(self) -> None:
+        await self.detective.close()
         self.calculator.close()
         await asyncio.gather(self.market.close(), self.door.close())
         self.catalog.close()
