@@ -55,9 +55,13 @@ def applied(asked: Params, *filters: str) -> dict[str, object]:
 
 def both_dialects(values: Sequence[Json], dialect: str, old_name: str = "values") -> dict[str, orjson.Fragment]:
     """The list under its old name, its new one or both; encoded once."""
-    encoded = orjson.Fragment(orjson.dumps(values))
+    return in_dialect(orjson.dumps(values), dialect, old_name)
+
+
+def in_dialect(encoded: bytes, dialect: str, old_name: str = "values") -> dict[str, orjson.Fragment]:
+    """The same for a list that is JSON already."""
     names = {"v11": (old_name,), "head": ("data",), "both": (old_name, "data")}[dialect]
-    return dict.fromkeys(names, encoded)
+    return dict.fromkeys(names, orjson.Fragment(encoded))
 
 
 def answer(
@@ -69,7 +73,8 @@ def answer(
         body=encoded, status=status, headers={"Content-Type": "application/json", **(headers or {})}
     )
     if len(encoded) > COMPRESS_FROM:
-        response.headers["Vary"] = "Accept-Encoding"
+        vary = response.headers.get("Vary")
+        response.headers["Vary"] = f"{vary}, Accept-Encoding" if vary else "Accept-Encoding"
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             response.enable_compression(web.ContentCoding.gzip)
     return response

@@ -11,9 +11,12 @@ from typing import Generic, TypeVar
 from urllib.parse import quote
 
 import msgspec
+import orjson
 from aiohttp import web
 
-from data_manager.http.answers import Json, answer, both_dialects, from_us, stamp, stamp_datetime
+from data_manager.http.answers import Json, answer, from_us, in_dialect, stamp, stamp_datetime
+from data_manager.http.clients import Clients
+from data_manager.http.entity_tags import KEPT, is_known, weak_tag
 from data_manager.http.errors import store_errors
 from data_manager.http.paging import Page, Span, links, page_of, pagination, query_for, span
 from data_manager.http.params import LIMIT_MAX, RangeParams, parse
@@ -54,7 +57,7 @@ class Lists:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._market = services.market
-        self._streams = Streams(services.survey)
+        self._streams = Streams(services.survey, Clients(services.settings.api_trusted_proxies))
 
     def parse(self, model: type[P], request: web.Request) -> P:
         """What is asked for; raises a 422 Refusal. Only a stream may be longer than a page."""
@@ -77,15 +80,18 @@ class Lists:
         return await self._streams.send(request, form, source)
 
     async def _page(self, request: web.Request, asked: RangeParams, within: Span, listing: Listing[R]) -> web.Response:
-        """In both dialects, with its links."""
+        """In both dialects, with its links; 304 to a client that has these very rows."""
         with store_errors(MARKET_STORE):
             page = await self._market.call(partial(read_page, asked, within, listing))
+        rows, place = orjson.dumps([listing.value(row) for row in page.rows]), pagination(asked, page)
+        headers = {"ETag": weak_tag(rows, orjson.dumps(place)), **KEPT}
+        if is_known(request, headers["ETag"]):
+            return web.Response(status=304, headers=headers)
         times = {"start": stamp_datetime(within.start), "end": stamp_datetime(within.end)}
-        values = [listing.value(row) for row in page.rows]
         body = {
             **listing.named,
-            **both_dialects(values, asked.dialect or self._services.settings.api_dialect),
-            "pagination": pagination(asked, page),
+            **in_dialect(rows, asked.dialect or self._services.settings.api_dialect),
+            "pagination": place,
             "sort": {"by": asked.sort_by, "order": asked.sort_order or "asc"},
             "filters_applied": {**listing.named, **listing.filters, **times},
             "metadata": await self._metadata(asked.pair, listing, page.rows),
@@ -94,7 +100,7 @@ class Lists:
         kept = {**listing.named, **listing.filters}
         if asked.dialect is not None:
             kept["dialect"] = asked.dialect
-        return answer(request, body, headers=link_header(request.path, kept, links(asked, within, page)))
+        return answer(request, body, headers=headers | link_header(request.path, kept, links(asked, within, page)))
 
     async def why_empty(self, pair: str) -> str:
         """The sentence that goes with an empty answer."""

@@ -21,6 +21,7 @@ import orjson
 from aiohttp import web
 
 from data_manager.http.answers import Json
+from data_manager.http.clients import Clients
 from data_manager.http.errors import RETRY_AFTER_S, Refusal, store_errors, unavailable
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.protocols import MarketStore, Query
@@ -115,13 +116,14 @@ def quality(parameters: Sequence[str]) -> float:
 class Streams:
     """Sends streams, a bounded number at a time."""
 
-    def __init__(self, survey: StoreThread[MarketStore]) -> None:
+    def __init__(self, survey: StoreThread[MarketStore], clients: Clients) -> None:
         self._survey = survey
+        self._clients = clients
         self._open: Counter[str] = Counter()
 
     async def send(self, request: web.Request, form: Form, source: Source[R]) -> web.StreamResponse:
         """Answer with all of it; raises a 429 or 503 Refusal as long as nothing has been sent."""
-        with self._place(request.remote or ""):
+        with self._place(self._clients.name(request)):
             async with aclosing(self._blocks(source)) as blocks:
                 with store_errors("market store"):
                     first: list[Json] = await anext(blocks, [])
