@@ -24,8 +24,11 @@ from data_manager.http import (
     symbols,
     ui,
 )
+from data_manager.http.connection import Runner
+from data_manager.http.cross_origin import CrossOrigin, preflight
 from data_manager.http.middleware import boundary, name_request
 from data_manager.http.ports import Services
+from data_manager.http.rate_limit import limited
 from data_manager.http.tracing import traced
 
 BODY_MAX = 64 * 1024  # no route takes more
@@ -48,8 +51,14 @@ protocol_log.addFilter(OurFaultsOnly())
 def application(services: Services) -> web.Application:
     """One without routes yet."""
     around = [traced(services.tracer)] if services.tracer.on else []
-    app = web.Application(middlewares=[*around, boundary(services)], client_max_size=BODY_MAX)
+    inside = [limited(services)] if services.settings.api_rate_limit else []
+    origins = services.settings.api_cors_origins
+    if origins:
+        inside.append(preflight)
+    app = web.Application(middlewares=[*around, boundary(services), *inside], client_max_size=BODY_MAX)
     app.on_response_prepare.append(name_request)
+    if origins:
+        app.on_response_prepare.append(CrossOrigin(origins).mark)
     return app
 
 
@@ -74,7 +83,7 @@ def build_metrics_app(services: Services) -> web.Application:
 
 def runner(app: web.Application) -> web.AppRunner:
     """How either is served: bounded waits, no line in the log per request."""
-    return web.AppRunner(
+    return Runner(
         app,
         access_log=None,
         logger=protocol_log,

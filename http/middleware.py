@@ -1,4 +1,4 @@
-"""The boundary around every handler: request id, errors as responses, metrics."""
+"""The boundary around every handler: request id, place in a trace, errors as responses, metrics."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from aiohttp.typedefs import Middleware
 from data_manager.http.errors import INTERNAL_SENTENCE, Refusal, problem
 from data_manager.http.ports import Services
 from data_manager.system.logs import log
+from data_manager.system.trace_context import SpanId, parse, traceparent
+from data_manager.system.tracing import CURRENT
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -21,6 +23,7 @@ TRACE_CHARS = 3000  # the end of a trace, which names the error
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 ID_KEY = web.RequestKey("request_id", str)
+SPAN_KEY = web.RequestKey("span", SpanId)
 UNMATCHED = "unmatched"  # the endpoint label where no route fits: a raw path would be a series per guess
 
 
@@ -31,6 +34,7 @@ def boundary(services: Services) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = services.clock.monotonic()
         request_id = request[ID_KEY] = request_id_of(request, services)
+        request[SPAN_KEY] = CURRENT.get() or span_of(request, services)
         try:
             response, error = await handler(request), ""
         except Exception as raised:  # noqa: BLE001  the HTTP boundary: a bug in one handler is one response
@@ -43,9 +47,10 @@ def boundary(services: Services) -> Middleware:
 
 
 async def name_request(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the request's id into the response's head before that is sent, which a stream does by itself."""
+    """Put the request's id and trace into the response's head before that is sent, which a stream does by itself."""
     if ID_KEY in request:
         response.headers["X-Request-Id"] = request[ID_KEY]
+        response.headers["traceparent"] = traceparent(request[SPAN_KEY])
 
 
 def refusal_for(request: web.Request, raised: Exception, request_id: str) -> Refusal:
@@ -63,6 +68,15 @@ def request_id_of(request: web.Request, services: Services) -> str:
     """The client's own id when it is short and plain, else a new one."""
     given = request.headers.get("X-Request-Id", "")
     return given if REQUEST_ID.fullmatch(given) else f"{services.rng.getrandbits(64):016x}"
+
+
+def span_of(request: web.Request, services: Services) -> SpanId:
+    """Our part of the client's trace, or of a new one, while nobody records it."""
+    span_id = f"{services.rng.getrandbits(64) or 1:016x}"  # zero is none
+    parent = parse(request.headers.get("traceparent", ""))
+    if parent is not None:
+        return parent._replace(span_id=span_id)
+    return SpanId(f"{services.rng.getrandbits(128) or 1:032x}", span_id, sampled=False)
 
 
 def from_aiohttp(request: web.Request, refused: web.HTTPException) -> Refusal:

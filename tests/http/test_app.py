@@ -97,6 +97,25 @@ def test_a_plain_request_id_is_kept_and_any_other_replaced(tmp_path: Path) -> No
     with_api(tmp_path, check)
 
 
+def test_a_clients_trace_goes_on_and_every_other_request_begins_one(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+        for path, flags in (("/", "01"), ("/nope", "00")):
+            given = f"00-{trace}-{caller}-{flags}"
+            answer = await api.request("GET", path, headers={"traceparent": given})
+            version, kept, span, sampled = answer.headers["traceparent"].split("-")
+            assert (version, kept, sampled) == ("00", trace, flags)
+            assert span != caller
+        made = set()
+        for given in ("", f"00-{trace}-{'0' * 16}-01", f"ff-{trace}-{caller}-01", "<script>", "x" * 5000):
+            answer = await api.request("GET", "/", headers={"traceparent": given})
+            made.add(answer.headers["traceparent"])
+        assert len({text.split("-")[1] for text in made} - {trace}) == 5
+        assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", text) for text in made)
+
+    with_api(tmp_path, check)
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
@@ -10,6 +12,7 @@ from pydantic import SecretStr
 
 from data_manager.http.errors import Refusal
 from data_manager.http.tokens import Guard
+from data_manager.system.errors import ConfigError
 from data_manager.system.settings import Settings
 
 TOKEN = "correct horse battery staple"
@@ -57,3 +60,22 @@ def test_a_route_that_was_open_stays_so_until_a_token_is_set() -> None:
         guard().demand_if_set(request)
     assert refusal.value.status == 401
     assert refusal.value.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_the_token_may_stand_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    guard = Guard(Settings(api_token_file=path))
+    guard.demand(make_mocked_request("POST", "/x", headers={"Authorization": f"Bearer {TOKEN}"}))
+    with pytest.raises(Refusal) as refusal:
+        guard.demand_if_set(make_mocked_request("POST", "/x", headers={"Authorization": "Bearer "}))
+    assert refusal.value.status == 401
+
+
+@pytest.mark.parametrize("content", [None, "", " \n"])
+def test_a_file_without_a_token_is_the_operators_error_and_no_open_door(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=r"API_TOKEN_FILE .*token"):
+        Guard(Settings(api_token_file=path))
