@@ -25,6 +25,7 @@ from data_manager.system.commands.run import run
 from data_manager.system.commands.selftest import selftest
 from data_manager.system.commands.status import status
 from data_manager.system.commands.store import store
+from data_manager.system.commands.symbols import symbols
 from data_manager.system.commands.tree import tree
 from data_manager.system.commands.version import version
 from data_manager.system.errors import ConfigError, DataManagerError, FeedError, ServiceAway, StoreUnavailable
@@ -55,6 +56,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(ledger, name="ledger")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(store, name="store")
+app.add_typer(symbols, name="symbols")
 app.command()(version)
 
 

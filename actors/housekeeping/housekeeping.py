@@ -12,7 +12,8 @@ from data_manager.actors.housekeeping.watching import Watch
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.choice import market_backend
 from data_manager.storage.protocols import Catalog, MarketStore
-from data_manager.system.clock import Clock
+from data_manager.storage.symbols import seeded
+from data_manager.system.clock import Clock, now_ms
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
 
@@ -20,6 +21,7 @@ SWEEP_S = 600.0
 FINDINGS_S = 3600.0
 REGISTER_S = 60.0
 TRACE_S = 600.0
+SYMBOLS_S = 3600.0
 
 
 class Housekeeping:
@@ -42,6 +44,8 @@ class Housekeeping:
         watch = Watch(market, catalog, settings, clock, metrics)
         cataloguer = Cataloguer(market, catalog, market_backend(settings), clock)
         measure_s = settings.mongo_data_size_refresh_interval
+        self._catalog = catalog
+        self._configured = settings.supported_pairs
         self._clock = clock
         self._rng = rng
         self._chores = (
@@ -52,6 +56,7 @@ class Housekeeping:
             Chore("findings", FINDINGS_S, watch.findings),
             Chore("datasets", REGISTER_S, cataloguer.register),
             Chore("lineage", TRACE_S, cataloguer.trace),
+            Chore("symbols", SYMBOLS_S, self._list_symbols),
         )
 
     async def run(self) -> None:
@@ -59,3 +64,9 @@ class Housekeeping:
         async with asyncio.TaskGroup() as group:
             for chore in self._chores:
                 group.create_task(keep(chore, self._clock, self._rng), name=chore.name)
+
+    async def _list_symbols(self) -> None:
+        """See to it that the catalog lists what is configured, from its first start on: whoever adds or retires does
+        so too, but perhaps nobody ever will. Raises StoreError.
+        """
+        await self._catalog.call(lambda catalog: seeded(catalog, self._configured, now_ms(self._clock)))

@@ -65,6 +65,23 @@ class Job(msgspec.Struct, frozen=True):
         return self.status in ("completed", "failed")
 
 
+class ListedSymbol(msgspec.Struct, frozen=True):
+    """A symbol of the service; `state` is that of its actor."""
+
+    symbol: str
+    status: str
+    added_at: datetime
+    retired_at: datetime | None
+    state: str | None
+    warning: str = ""
+
+
+class SymbolPage(msgspec.Struct, frozen=True):
+    """All of them."""
+
+    data: list[ListedSymbol]
+
+
 class Gap(msgspec.Struct, frozen=True):
     """A gap; `job` is given where one gap is asked for."""
 
