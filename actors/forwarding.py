@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from nats.aio.client import Client
 
@@ -16,7 +17,6 @@ from data_manager.actors.feed_consumer import FeedConsumer
 from data_manager.actors.routing import (
     BATCH_BYTES,
     FRAME_BYTES,
-    MAX_TRACE,
     Gathering,
     cut,
     message_id,
@@ -26,6 +26,9 @@ from data_manager.actors.suspicion import Span
 from data_manager.system.acked import SubjectFull
 from data_manager.system.frames import Batch, Frame, encode, sequence_of
 from data_manager.system.market import MarketPublisher
+from data_manager.system.trace_context import MAX_TRACEPARENT
+from data_manager.system.tracing import NO_SPAN, Attributes
+from data_manager.system.tracing import Span as TracedSpan
 from data_manager.system.transport import Source
 from data_manager.system.worker import Context
 
@@ -58,6 +61,7 @@ class Forwarder:
     ) -> None:
         self._settings, self._clock, self._metrics = context.settings, context.clock, context.metrics
         self._symbols = context.symbols
+        self._tracer = context.telemetry.tracer
         self._client = client
         self._source, self._market, self._feed = source, market, feed
         self._asides = asides
@@ -76,7 +80,8 @@ class Forwarder:
             for gathering in sort_out(
                 deliveries,
                 self._symbols.names,
-                max_event_bytes=limit - BATCH_BYTES - FRAME_BYTES - MAX_TRACE,
+                max_event_bytes=limit - BATCH_BYTES - FRAME_BYTES - MAX_TRACEPARENT,
+                look_for_traces=self._tracer.on,
             ):
                 self._in_hand[gathering] = self._clock.monotonic()
                 await self._slots.acquire()
@@ -103,11 +108,28 @@ class Forwarder:
         if gathering.asides:
             efforts.append(self._asides.write(gathering.asides, incarnation, routed_through))
         try:
-            await asyncio.gather(*efforts)
-            await self._source.ack(gathering.deliveries)
+            with self._span(gathering):
+                await asyncio.gather(*efforts)
+                await self._source.ack(gathering.deliveries)
         finally:
             del self._in_hand[gathering]
             self._slots.release()
+
+    def _span(self, gathering: Gathering) -> AbstractContextManager[TracedSpan]:
+        """Routing all of it, linked to those who published its events."""
+        if not self._tracer.on:
+            return NO_SPAN
+        subject = self._settings.nats_consumer_subject
+        attributes: Attributes = {
+            "messaging.system": "nats",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": subject,
+            "messaging.batch.message_count": len(gathering.deliveries),
+            "data_manager.events": gathering.events,
+            "data_manager.symbols": len(gathering.frames),
+        }
+        traces = (frame.trace for frames in gathering.frames.values() for frame in frames if frame.trace)
+        return self._tracer.batch(f"route {subject}", traces, self._clock.now_us(), attributes)
 
     async def _publish(self, symbol: str, batch: Batch) -> None:
         """Return when MARKET has it, or when it is reported as lost: it does not come again."""

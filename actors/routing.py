@@ -18,9 +18,9 @@ from data_manager.system.delivery import Delivery
 from data_manager.system.event_types import UNKNOWN, ledger_label
 from data_manager.system.frames import MAX_ARRAY, Frame, position, sequence_of
 from data_manager.system.settings import RESERVED_SYMBOL, is_symbol
+from data_manager.system.trace_context import MAX_TRACEPARENT, carried
 
 MAX_EVENTS = 16_384  # of one gathering, reached only by arrays
-MAX_TRACE = 64  # characters; a W3C traceparent has 55
 FRAME_BYTES = 32  # the most that a frame adds to its raw bytes and its trace ...
 BATCH_BYTES = 64  # ... and a batch to its frames
 
@@ -187,10 +187,13 @@ class Gathering(msgspec.Struct, eq=False):
     events: int = 0
 
 
-def sort_out(deliveries: Iterable[Delivery], known: Collection[str], *, max_event_bytes: int) -> Iterator[Gathering]:
+def sort_out(
+    deliveries: Iterable[Delivery], known: Collection[str], *, max_event_bytes: int, look_for_traces: bool = False
+) -> Iterator[Gathering]:
     """Route every delivery: one gathering, or more where arrays bring more than MAX_EVENTS events.
 
-    A larger event than `max_event_bytes` is refused, for it could never be published.
+    A larger event than `max_event_bytes` is refused, for it could never be published. `look_for_traces` finds those
+    that only the publisher's envelope carries, too; a header's is always kept.
     """
     gathering = Gathering()
     for delivery in deliveries:
@@ -200,7 +203,9 @@ def sort_out(deliveries: Iterable[Delivery], known: Collection[str], *, max_even
         gathering.deliveries.append(delivery)
         pieces = route(delivery.payload, known)
         gathering.events += len(pieces)
-        trace = delivery.trace if delivery.trace and len(delivery.trace) <= MAX_TRACE else None
+        trace = delivery.trace or (carried(delivery.payload) if look_for_traces else None)
+        if trace is not None and len(trace) > MAX_TRACEPARENT:
+            trace = None
         for index, piece in enumerate(pieces):
             place = position(delivery.sequence, index)
             if isinstance(piece, Routed) and len(piece.raw) > max_event_bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 
 import msgspec
 
@@ -17,6 +18,7 @@ from data_manager.actors.ingest.depth import Break, Chain
 from data_manager.actors.ingest.events import Decoded, Decoder, Skipped
 from data_manager.actors.ingest.quarantine import Quarantine, quarantined
 from data_manager.actors.ingest.sampling import Predictions, conflate
+from data_manager.storage.choice import market_backend
 from data_manager.storage.ledger import BatchEntry, Counts
 from data_manager.storage.protocols import Event, MarketStore, Write, Written
 from data_manager.storage.records import Candle, Depth, Funding, Quarantined, Symbol, Trade
@@ -27,6 +29,7 @@ from data_manager.system.errors import RowRefused, StoreError
 from data_manager.system.event_types import UNKNOWN
 from data_manager.system.logs import log
 from data_manager.system.settings import Settings
+from data_manager.system.tracing import NO_SPAN, OFF, Attributes, Span, Tracer
 
 ATTEMPTS = 3  # at an event whose processing raises, before it is quarantined
 PROCESSING, STORE_REFUSES = "processing", "store_refuses"  # reasons, beside those of quarantine.py
@@ -53,6 +56,7 @@ class _Unpacked(msgspec.Struct):
     received: Counter[str] = msgspec.field(default_factory=Counter)  # by event type, as the next two
     redelivered: Counter[str] = msgspec.field(default_factory=Counter)
     skipped: Counter[str] = msgspec.field(default_factory=Counter)
+    traces: dict[str, None] = {}  # the distinct ones, in their order; only where spans are kept
     report: Report = msgspec.field(default_factory=Report)
 
     def counts(self, conflated: dict[str, Counts]) -> dict[str, Counts]:
@@ -67,8 +71,13 @@ class _Unpacked(msgspec.Struct):
 class Ingestion:
     """One symbol's events on their way into the store."""
 
-    def __init__(self, symbol: Symbol, settings: Settings, store: MarketStore, clock: Clock) -> None:
+    def __init__(
+        self, symbol: Symbol, settings: Settings, store: MarketStore, clock: Clock, tracer: Tracer = OFF
+    ) -> None:
         self._symbol = symbol
+        self._tracer = tracer
+        self._subject = settings.market_subject(symbol)
+        self._backend = market_backend(settings)
         self._store = store
         self._clock = clock
         self._decoder = Decoder(symbol, settings)
@@ -83,11 +92,13 @@ class Ingestion:
         """Write everything these deliveries hold, then derive what has become due. Raises StoreError."""
         self._recover()
         self._stale = True  # until all of this has worked
+        began_us = self._clock.now_us()
         unpacked = self._unpack(deliveries)
-        self._write(unpacked)
         report = unpacked.report
-        report.waits_ms = self._waits(frame.received_us for frame in unpacked.frames.values())
-        self._derive(report)
+        with self._span(unpacked, len(deliveries), began_us):
+            self._write(unpacked)
+            report.waits_ms = self._waits(frame.received_us for frame in unpacked.frames.values())
+            self._derive(report)
         self._stale = False
         return report
 
@@ -108,6 +119,21 @@ class Ingestion:
             self._incarnation, self._newest = ledger.incarnation, ledger.last_position
             self._stale = False
 
+    def _span(self, unpacked: _Unpacked, batches: int, began_us: int) -> AbstractContextManager[Span]:
+        """The work on all of them, linked to those who published their events."""
+        if not unpacked.traces:
+            return NO_SPAN
+        attributes: Attributes = {
+            "messaging.system": "nats",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": self._subject,
+            "messaging.batch.message_count": batches,
+            "data_manager.symbol": self._symbol,
+            "data_manager.events": unpacked.received.total(),
+            **{f"data_manager.events.{label}": times for label, times in unpacked.received.items()},
+        }
+        return self._tracer.batch(f"process {self._subject}", unpacked.traces, began_us, attributes)
+
     # -- decode ---------------------------------------------------------------------------------------------
 
     def _unpack(self, deliveries: Sequence[Delivery]) -> _Unpacked:
@@ -119,6 +145,8 @@ class Ingestion:
             if batch.incarnation != self._incarnation:  # positions start anew
                 self._incarnation, self._newest = batch.incarnation, -1
                 here.clear()
+            if self._tracer.on:
+                unpacked.traces.update((frame.trace, None) for frame in batch.frames if frame.trace)
             seen = self._seen(batch, here)
             for frame in batch.frames:
                 decoded = self._decode(frame, delivery.sequence, now)
@@ -200,7 +228,8 @@ class Ingestion:
         write = unpacked.write
         while True:
             try:
-                return self._store.write(self._symbol, write)
+                with self._tracer.call(f"write {self._backend}", {"db.system.name": self._backend}):
+                    return self._store.write(self._symbol, write)
             except RowRefused as refused:
                 event = write.events[refused.index]
                 if isinstance(event.record, Quarantined):

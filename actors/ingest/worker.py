@@ -43,7 +43,8 @@ class IngestWorker:
         self._settings, self._clock, self._metrics = context.settings, context.clock, context.metrics
         self._symbol = Symbol(context.symbol)
         self._store = store
-        self._ingestion = Ingestion(self._symbol, context.settings, noting(store, self._note_progress), context.clock)
+        watched, tracer = noting(store, self._note_progress), context.telemetry.tracer
+        self._ingestion = Ingestion(self._symbol, context.settings, watched, context.clock, tracer)
         self._connection = Connection(context.settings, context.name, context.clock, context.rng)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._source: Source | None = None

@@ -113,13 +113,16 @@ class LiveSpan:
 
 def recorded(parents: Iterable[str]) -> list[SpanId]:
     """The distinct spans of recorded traces among them, in their order; at most MAX_LINKS."""
+    seen: set[str] = set()
     found: dict[SpanId, None] = {}
-    for parent in dict.fromkeys(parents):
-        span = parse(parent)
-        if span is not None and span.sampled:
-            found[span] = None
-            if len(found) == MAX_LINKS:
-                break
+    for parent in parents:
+        if parent not in seen:
+            seen.add(parent)
+            span = parse(parent)
+            if span is not None and span.sampled:
+                found[span] = None
+                if len(found) == MAX_LINKS:
+                    break
     return list(found)
 
 

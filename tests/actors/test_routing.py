@@ -12,7 +12,6 @@ from data_manager.actors.routing import (
     FRAME_BYTES,
     MALFORMED_SYMBOL,
     MAX_EVENTS,
-    MAX_TRACE,
     NO_SYMBOL,
     NOT_JSON,
     RESERVED,
@@ -34,6 +33,7 @@ from data_manager.system.delivery import Delivery
 from data_manager.system.event_types import EVENT_TYPES, UNKNOWN, ledger_label, metric_label
 from data_manager.system.frames import MAX_ARRAY, Batch, Frame, encode, position
 from data_manager.system.settings import RESERVED_SYMBOL, is_symbol
+from data_manager.system.trace_context import MAX_TRACEPARENT
 
 pure = settings(derandomize=True, deadline=None)
 
@@ -383,8 +383,17 @@ def test_an_event_that_could_never_be_published_is_refused():
 
 
 def test_a_trace_that_is_none_is_left_out():
-    gathering = gather(delivery(1, TRADE, trace="x" * (MAX_TRACE + 1)))
+    gathering = gather(delivery(1, TRADE, trace="x" * (MAX_TRACEPARENT + 1)))
     assert gathering.frames["BTCUSDT"][0].trace is None
+
+
+def test_a_trace_in_the_publishers_envelope_is_found_where_somebody_looks_for_it():
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    enveloped = {"stream": "btcusdt@trade", "data": TRADE, "_otel_trace_headers": {"traceparent": trace}}
+    messages = (delivery(1, enveloped), delivery(2, enveloped, trace="00-header-01"), delivery(3, TRADE))
+    looking = gather(*messages, look_for_traces=True)
+    assert [frame.trace for frame in looking.frames["BTCUSDT"]] == [trace, "00-header-01", None]
+    assert [frame.trace for frame in gather(*messages).frames["BTCUSDT"]] == [None, "00-header-01", None]
 
 
 def test_arrays_do_not_swell_a_gathering_beyond_its_bound():
@@ -447,7 +456,7 @@ def test_an_event_larger_than_a_batch_goes_alone():
 @pure
 @given(st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**62), st.binary(max_size=300))))
 def test_an_encoded_batch_is_never_larger_than_was_reckoned(rows):
-    trace = "t" * MAX_TRACE
+    trace = "t" * MAX_TRACEPARENT
     whole = [Frame(*row, trace) for row in rows]
     assert len(encode(Batch(2**62, 2**62, whole))) <= BATCH_BYTES + sum(map(size_of, whole))
     assert len(encode(Batch(2**62, 2**62, [Frame(2**62, 2**62, b"x" * 70_000)]))) <= BATCH_BYTES + 70_032
