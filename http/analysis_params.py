@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
-from data_manager.http.params import Limit, Moment, Offset, PairParams, Params, Period, check_pair
+from data_manager.http.params import (
+    SYMBOL,
+    Dialect,
+    Limit,
+    Moment,
+    Offset,
+    Order,
+    PairParams,
+    Params,
+    Period,
+    check_pair,
+)
 
 PAIRS_MAX = 100
 VOLATILITY_WINDOW, VOLUME_WINDOW, TREND_WINDOW, CORRELATION_WINDOW = "30d", "24h", "20", "30d"
 
 LABEL = "[1-9][0-9]{0,5}[hd]"  # hours or days: 24h, 30d
 Window = Annotated[str, Field(pattern=f"^{LABEL}$")]
-Dialect = Literal["v11", "head", "both"]
-Order = Literal["asc", "desc"]
 
 
 def check_pairs(text: str) -> str:
@@ -32,7 +41,13 @@ def split(pairs: str) -> list[str]:
     return list(dict.fromkeys(pair.strip() for pair in pairs.split(",")))
 
 
-Pairs = Annotated[str, AfterValidator(check_pairs)]
+PAIRS_TEXT = {
+    "type": "string",
+    "pattern": f"^ *{SYMBOL} *(, *{SYMBOL} *){{0,{PAIRS_MAX - 1}}}$",
+    "description": "Symbols with commas between them.",
+    "examples": ["BTCUSDT,ETHUSDT"],
+}
+Pairs = Annotated[str, AfterValidator(check_pairs), WithJsonSchema(PAIRS_TEXT)]
 
 
 class SeriesParams(PairParams):

@@ -15,6 +15,7 @@ from data_manager.http import (
     catalog,
     control,
     data,
+    docs,
     events,
     gaps,
     health,
@@ -30,6 +31,10 @@ from data_manager.http.middleware import boundary, name_request
 from data_manager.http.ports import Services
 from data_manager.http.rate_limit import limited
 from data_manager.http.tracing import traced
+
+# Those whose routes need nothing but the services; the others bring something of their own.
+FAMILIES = (health, data, analysis, anomalies, catalog, gaps, ledger, backfill, audit, symbols, control)
+OPERATIONS = tuple(operation for family in (*FAMILIES, quarantine, events, metrics) for operation in family.OPERATIONS)
 
 BODY_MAX = 64 * 1024  # no route takes more
 STOP_S = 1.0  # for requests under way to finish; aiohttp waits this long twice
@@ -65,10 +70,11 @@ def application(services: Services) -> web.Application:
 def build_app(services: Services) -> web.Application:
     """The API on API_PORT."""
     app = application(services)
-    for family in (health, data, analysis, anomalies, catalog, gaps, ledger, backfill, audit, symbols, control):
+    for family in FAMILIES:
         app.add_routes(family.routes(services))
     app.add_routes(metrics.routes(services.system))
     app.add_routes(ui.routes())
+    app.add_routes(docs.routes(OPERATIONS))
     quarantine.add_to(app, services)
     events.add_to(app, services)
     return app

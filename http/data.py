@@ -114,18 +114,18 @@ class BookMetadata(TypedDict):
     message: NotRequired[str]
 
 
-class PairEcho(TypedDict):
+class BookEcho(TypedDict):
     """What was asked for."""
 
     pair: str
 
 
-class BookAnswer(PairEcho):
+class BookAnswer(BookEcho):
     """The newest book."""
 
     data: BookValue
     metadata: BookMetadata
-    parameters: PairEcho
+    parameters: BookEcho
 
 
 class DataRoutes:

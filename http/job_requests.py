@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from data_manager.http.errors import invalid_value
 from data_manager.http.paging import ceil_ms
-from data_manager.http.params import Moment, Pair, Period
+from data_manager.http.params import MOMENT_TEXT, Moment, Pair, Period
 from data_manager.storage.protocols import Job, JobReason, JobStatus
 from data_manager.storage.records import TIMEFRAMES
 from data_manager.storage.retention import DAY_MS
@@ -20,6 +20,11 @@ CANDLES = "candles"
 SPAN_DAYS: dict[str, int] = {CANDLES: 3660, "trades": 31, "funding": 3660}
 
 
+LATEST_MS = 253_370_764_799_999  # the last millisecond of the year 9998
+NUMBER = {"type": "number", "minimum": 0, "maximum": LATEST_MS}
+JsonMoment = Annotated[Moment, WithJsonSchema({"anyOf": [MOMENT_TEXT, NUMBER]})]  # JSON has numbers too
+
+
 class JobRequest(BaseModel):
     """The body; unknown keys are ignored. `priority` 1 is worked on first, 10 last."""
 
@@ -28,8 +33,8 @@ class JobRequest(BaseModel):
     symbol: Pair
     data_type: DataType
     timeframe: Period | None = None
-    start_time: Moment
-    end_time: Moment
+    start_time: JsonMoment
+    end_time: JsonMoment
     priority: Annotated[int, Field(ge=1, le=10)] = 5
 
 

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -60,12 +61,43 @@ def to_utc(moment: datetime) -> datetime:
     return max(EPOCH, aware)
 
 
-Pair = Annotated[str, AfterValidator(check_pair)]
-Period = Annotated[str, AfterValidator(check_period)]
-Moment = Annotated[datetime, BeforeValidator(restore_plus), AfterValidator(to_utc)]  # ISO, or epoch s or ms
+SYMBOL = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{N}_]{2,20}"
+DAY = (
+    r"(19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-"
+    r"((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
+)
+CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+ISO = rf"{DAY}([Tt _]{CLOCK}(:[0-5][0-9]([.,][0-9]+)?)?([Zz]|[-+]{CLOCK.replace(':', ':?')})?)?"
+EPOCH_TEXT = r"\+?([0-9]{1,14}(\.[0-9]*)?|\.[0-9]+)"
+
+# What of these types a reader of the API's description can check, in the dialect of JSON Schema.
+PAIR_TEXT = {
+    "type": "string",
+    "pattern": f"^{SYMBOL}$",
+    "description": "A symbol: 2 to 20 letters, none of them lower case, digits of any script, or `_`.",
+    "examples": ["BTCUSDT"],
+}
+PERIOD_TEXT = {"type": "string", "enum": list(TIMEFRAMES), "description": "A timeframe.", "examples": ["1m"]}
+MOMENT_TEXT = {
+    "type": "string",
+    "pattern": f"^({ISO}|{EPOCH_TEXT})$",
+    "description": "ISO 8601, without a zone in UTC (29 February too); or seconds since 1970, above 20,000,000,000 ms.",
+    "examples": ["2025-10-20T12:00:00Z"],
+}
+
+Pair = Annotated[str, AfterValidator(check_pair), WithJsonSchema(PAIR_TEXT)]
+Period = Annotated[str, AfterValidator(check_period), WithJsonSchema(PERIOD_TEXT)]
+Moment = Annotated[
+    datetime, BeforeValidator(restore_plus), AfterValidator(to_utc), WithJsonSchema(MOMENT_TEXT)
+]  # ISO, or epoch s or ms
 Filter = Annotated[str, Field(min_length=1, max_length=100)]
-Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
-Offset = Annotated[int, Field(ge=0, le=OFFSET_MAX)]
+Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX, description="How many at most.")]
+Offset = Annotated[int, Field(ge=0, le=OFFSET_MAX, description="How many to leave out first.")]
+Dialect = Annotated[
+    Literal["v11", "head", "both"],
+    Field(description="Under which of its names a list is given: the older one, `data`, or both (API_DIALECT)."),
+]
+Order = Annotated[Literal["asc", "desc"], Field(description="Ascending or descending.")]
 
 
 class Params(BaseModel):
@@ -89,12 +121,17 @@ class RangeParams(PairParams):
 
     start: Moment | None = None
     end: Moment | None = None
-    limit: Annotated[int, Field(ge=1)] = 100
+    limit: Annotated[
+        int,
+        Field(ge=1, json_schema_extra={"maximum": LIMIT_MAX}, description="Rows at most; of a stream 1,000,000."),
+    ] = 100
     offset: Offset | None = None
-    skip: Offset = 0
+    skip: Annotated[
+        Offset, Field(description="How many of the newest rows to leave out; not with start, offset or sort_order.")
+    ] = 0
     sort_by: Literal["timestamp"] = "timestamp"
-    sort_order: Literal["asc", "desc"] | None = None
-    dialect: Literal["v11", "head", "both"] | None = None
+    sort_order: Order | None = None
+    dialect: Dialect | None = None
 
     @field_validator("limit")
     @classmethod
@@ -149,8 +186,8 @@ class DatasetParams(Params):
     limit: Annotated[int, Field(ge=1, le=500)] = 50
     offset: Offset = 0
     sort_by: Literal["dataset_id"] = "dataset_id"
-    sort_order: Literal["asc", "desc"] = "asc"
-    dialect: Literal["v11", "head", "both"] | None = None
+    sort_order: Order = "asc"
+    dialect: Dialect | None = None
 
 
 class LineageParams(Params):
@@ -176,8 +213,8 @@ class JobParams(Params):
     limit: Limit = 100
     offset: Offset = 0
     sort_by: Literal["created_at"] = "created_at"
-    sort_order: Literal["asc", "desc"] = "desc"
-    dialect: Literal["v11", "head", "both"] | None = None
+    sort_order: Order = "desc"
+    dialect: Dialect | None = None
 
 
 class GapParams(Params):
@@ -190,7 +227,7 @@ class GapParams(Params):
     limit: Limit = 100
     offset: Offset = 0
     sort_by: Literal["start"] = "start"
-    sort_order: Literal["asc", "desc"] = "desc"
+    sort_order: Order = "desc"
 
     @property
     def dataset_id(self) -> str | None:

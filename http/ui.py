@@ -6,6 +6,7 @@ The files are read once and found by name in a table, so that no path leads out 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -51,25 +52,30 @@ def routes() -> list[web.RouteDef]:
 
 async def page(request: web.Request) -> web.Response:
     """The dashboard."""
-    return send(request, PAGE)
+    return send(request, named(PAGE))
 
 
 async def icon(request: web.Request) -> web.Response:
     """What browsers ask for unbidden."""
-    return send(request, ICON)
+    return send(request, named(ICON))
 
 
 async def asset(request: web.Request) -> web.Response:
     """One of its files."""
-    return send(request, request.match_info["name"] or PAGE)
+    return send(request, named(request.match_info["name"] or PAGE))
 
 
-def send(request: web.Request, name: str) -> web.Response:
-    """The file, or 304 to a client that has it; raises HTTPNotFound for what is none of ours."""
+def named(name: str) -> Asset:
+    """The file of that name; raises HTTPNotFound for what is none of ours."""
     found = assets().get(name)
     if found is None:
         raise web.HTTPNotFound
-    headers = {**HEADERS, "ETag": f'"{found.etag}"'}
+    return found
+
+
+def send(request: web.Request, found: Asset, policy: Mapping[str, str] = HEADERS) -> web.Response:
+    """The file, or 304 to a client that has it."""
+    headers = {**policy, "ETag": f'"{found.etag}"'}
     if any(given.value in (found.etag, "*") for given in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     return web.Response(body=found.body, headers={**headers, "Content-Type": found.content_type})

@@ -19,6 +19,7 @@ from data_manager.system.commands.feed import feed
 from data_manager.system.commands.gaps import gaps
 from data_manager.system.commands.ledger import ledger
 from data_manager.system.commands.migrate import migrate
+from data_manager.system.commands.openapi import openapi
 from data_manager.system.commands.quarantine import quarantine
 from data_manager.system.commands.replay import replay
 from data_manager.system.commands.run import run
@@ -57,6 +58,7 @@ app.add_typer(ledger, name="ledger")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(store, name="store")
 app.add_typer(symbols, name="symbols")
+app.command()(openapi)
 app.command()(version)
 
 
