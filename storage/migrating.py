@@ -17,7 +17,7 @@ ZERO_DATES_REFUSED = ("NO_ZERO_DATE", "NO_ZERO_IN_DATE", "TRADITIONAL")  # the l
 
 def is_current(connection: Connection) -> bool:
     """Whether the database has the present schema; cheap, and without Alembic."""
-    return _revision(connection) == REVISION
+    return revision_of(connection) == REVISION
 
 
 def migrate(engine: Engine) -> list[str]:
@@ -42,7 +42,8 @@ def migrate(engine: Engine) -> list[str]:
     return done
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """The schema that the database has; None where it has none of ours."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
@@ -73,7 +74,7 @@ def _upgrade(connection: Connection, engine: Engine) -> None:
 
     config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
     config.set_main_option("script_location", "data_manager.storage:migrations")
-    found = _revision(connection)
+    found = revision_of(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
         raise StoreCorrupt(

@@ -88,7 +88,7 @@ class EmbeddedBroker:
         """
         if self._process and self._process.poll() is None:
             raise ConfigError(f"the embedded nats-server is already running (pid {self._process.pid})")
-        binary = _find_binary()
+        binary = find_binary()
         config = self._write_config()
         self._process = subprocess.Popen(
             [binary, "-c", str(config)],
@@ -163,7 +163,17 @@ class EmbeddedBroker:
         return f"; the end of {log}: {lines[-1].strip()}" if lines else f"; it wrote nothing to {log}"
 
 
-def _find_binary() -> str:
+def running_url(folder: Path) -> str | None:
+    """Where the server that runs on this folder takes clients, by the file in which it tells its ports."""
+    for file in folder.glob("nats-server_*.ports"):
+        ports = _read_ports(file)
+        if ports and Path(f"/proc/{file.stem.rpartition('_')[2]}").exists():  # a killed one leaves its file behind
+            return ports.nats[0]
+    return None
+
+
+def find_binary() -> str:
+    """The server's program: beside Python, else in PATH; raises ConfigError."""
     beside_python = os.path.dirname(sys.executable)
     binary = shutil.which("nats-server", path=beside_python) or shutil.which("nats-server")
     if binary is None:

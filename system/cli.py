@@ -14,6 +14,7 @@ from data_manager.system.commands.audit import audit
 from data_manager.system.commands.backfill import backfill
 from data_manager.system.commands.config import config
 from data_manager.system.commands.demo import demo
+from data_manager.system.commands.doctor import doctor
 from data_manager.system.commands.export import export
 from data_manager.system.commands.feed import feed
 from data_manager.system.commands.gaps import gaps
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(run)
+app.command()(doctor)
 app.command()(config)
 app.command()(migrate)
 app.command()(feed)

@@ -32,6 +32,7 @@ from data_manager.system.logs import log
 from data_manager.system.settings import Delivery, Settings
 
 PROBE_S = 1.0
+STREAM_LIMITS = ("retention", "discard", "discard_new_per_subject", "max_age", "max_bytes", "max_msgs_per_subject")
 DUPLICATE_WINDOW_S = 120.0  # how long a Nats-Msg-Id is remembered: longer than any resend of ours
 
 _NOT_ENABLED = {0, 10039, 10076}  # nobody answers; not enabled for the account; not enabled on the server
@@ -83,12 +84,11 @@ async def resolve_delivery(client: Client, settings: Settings) -> Delivery:
     return Delivery.CORE
 
 
-async def ensure_feed(js: JetStreamContext, settings: Settings) -> FeedStream:
-    """The stream that captures NATS_CONSUMER_SUBJECT: the user's if there is one, else ours."""
-    subject = settings.nats_consumer_subject
-    wanted = StreamConfig(
+def feed_config(settings: Settings) -> StreamConfig:
+    """FEED as the settings want it."""
+    return StreamConfig(
         name=settings.feed_stream,
-        subjects=[subject],
+        subjects=[settings.nats_consumer_subject],
         retention=RetentionPolicy.LIMITS,
         discard=DiscardPolicy.OLD,
         storage=StorageType.FILE,
@@ -96,6 +96,26 @@ async def ensure_feed(js: JetStreamContext, settings: Settings) -> FeedStream:
         max_bytes=settings.feed_max_bytes,
         duplicate_window=min(DUPLICATE_WINDOW_S, settings.feed_max_age_s),
     )
+
+
+def market_config(settings: Settings) -> StreamConfig:
+    """MARKET as the settings want it: a subject at its limit refuses further batches of its own symbol only."""
+    return StreamConfig(
+        name=settings.market_stream,
+        subjects=[settings.market_subject("*")],
+        retention=RetentionPolicy.WORK_QUEUE,
+        discard=DiscardPolicy.NEW,
+        discard_new_per_subject=True,
+        storage=StorageType.FILE,
+        max_msgs_per_subject=settings.market_max_batches,
+        duplicate_window=DUPLICATE_WINDOW_S,
+    )
+
+
+async def ensure_feed(js: JetStreamContext, settings: Settings) -> FeedStream:
+    """The stream that captures NATS_CONSUMER_SUBJECT: the user's if there is one, else ours."""
+    subject = settings.nats_consumer_subject
+    wanted = feed_config(settings)
     with _refusals(f"stream {wanted.name}"):
         name = await capturing_stream(js, subject) or settings.feed_stream
         info = await _ensure_stream(js, wanted) if name == settings.feed_stream else await js.stream_info(name)
@@ -110,20 +130,8 @@ async def ensure_feed(js: JetStreamContext, settings: Settings) -> FeedStream:
 
 
 async def ensure_market(js: JetStreamContext, settings: Settings) -> int:
-    """The work queue between router and ingest; returns its incarnation (see FeedStream).
-
-    A subject at its limit refuses further batches of its own symbol only.
-    """
-    wanted = StreamConfig(
-        name=settings.market_stream,
-        subjects=[settings.market_subject("*")],
-        retention=RetentionPolicy.WORK_QUEUE,
-        discard=DiscardPolicy.NEW,
-        discard_new_per_subject=True,
-        storage=StorageType.FILE,
-        max_msgs_per_subject=settings.market_max_batches,
-        duplicate_window=DUPLICATE_WINDOW_S,
-    )
+    """The work queue between router and ingest; returns its incarnation (see FeedStream)."""
+    wanted = market_config(settings)
     with _refusals(f"stream {wanted.name}"):
         return incarnation_of(await _ensure_stream(js, wanted))
 
@@ -191,15 +199,7 @@ async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> StreamIn
             f"stream {wanted.name} captures {info.config.subjects}, not {wanted.subjects}: "
             "delete it, or set another STREAM_PREFIX"
         )
-    names = (
-        "retention",
-        "discard",
-        "discard_new_per_subject",
-        "max_age",
-        "max_bytes",
-        "max_msgs_per_subject",
-    )
-    _warn_of_difference(wanted.name, info.config, wanted, names)
+    _warn_of_difference(wanted.name, info.config, wanted, STREAM_LIMITS)
     return info
 
 
@@ -213,6 +213,18 @@ async def _find_consumer(js: JetStreamContext, stream: str, durable: str) -> Con
     return info
 
 
+def differences(
+    have: StreamConfig | ConsumerConfig, want: StreamConfig | ConsumerConfig, fields: tuple[str, ...]
+) -> dict[str, str]:
+    """In words, what of these fields is not as it should be; a limit that nobody asks for and nobody set is none."""
+    return {
+        field: f"{getattr(have, field)}, the settings say {getattr(want, field)}"
+        for field in fields
+        if (getattr(have, field) or None) != (getattr(want, field) or None)
+        and not (getattr(want, field) is None and getattr(have, field) == -1)  # no limit
+    }
+
+
 def _warn_of_difference(
     name: str,
     have: StreamConfig | ConsumerConfig,
@@ -220,14 +232,8 @@ def _warn_of_difference(
     fields: tuple[str, ...],
 ) -> None:
     """Log what differs: limits are the operator's to change, with the NATS tools."""
-    differences = {
-        field: f"{getattr(have, field)}, the settings say {getattr(want, field)}"
-        for field in fields
-        if (getattr(have, field) or None) != (getattr(want, field) or None)
-        and not (getattr(want, field) is None and getattr(have, field) == -1)  # no limit
-    }
-    if differences:
-        log("nats_limits_differ", logging.WARNING, of=name, **differences)
+    if different := differences(have, want, fields):
+        log("nats_limits_differ", logging.WARNING, of=name, **different)
 
 
 @contextmanager

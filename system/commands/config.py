@@ -66,10 +66,10 @@ def config(
 
 
 def cell(value: object) -> str:
-    """A value as it would be written in the environment; `-` for none."""
+    """A value as it would be written in the environment; `-` for none, and for nothing."""
     if isinstance(value, list):
-        return ",".join(map(str, value))
-    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        return ",".join(map(str, value)) or "-"
+    return "-" if value in (None, "") else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def table(rows: list[tuple[str, str, str]]) -> str:

@@ -192,7 +192,7 @@ def test_settings_that_are_wrong_end_with_2_and_one_sentence_a_line():
 
 
 def test_a_cell_is_what_one_would_write_in_the_environment():
-    assert [cell(value) for value in (True, None, ["A", "B"], 7, "text")] == ["true", "-", "A,B", "7", "text"]
+    assert [cell(value) for value in (True, None, ["A", "B"], [], 7, "text")] == ["true", "-", "A,B", "-", "7", "text"]
 
 
 # -- options ------------------------------------------------------------------------------------------------
