@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from data_manager.storage import catalog_expiry
 from data_manager.storage import catalog_tables as tables
+from data_manager.storage.catalog_database import CatalogDatabase
 from data_manager.storage.catalog_health import latest_of_each
 from data_manager.storage.catalog_moves import Move
 from data_manager.storage.catalog_rows import (
@@ -41,8 +42,8 @@ from data_manager.storage.catalog_rows import (
     SYMBOLS,
     Shape,
 )
-from data_manager.storage.database import TIMEOUT_S, Database
-from data_manager.storage.migrating import is_current, migrate
+from data_manager.storage.database import TIMEOUT_S
+from data_manager.storage.fencing import Fence
 from data_manager.storage.protocols import (
     AuditLog,
     Conflict,
@@ -58,10 +59,8 @@ from data_manager.storage.protocols import (
     ListedSymbol,
 )
 from data_manager.system.clock import Clock
-from data_manager.system.errors import StoreError
 
 S = TypeVar("S", bound=msgspec.Struct)
-T = TypeVar("T")
 
 FIGURES = ("table_schema", "table_name", "data_length", "index_length")
 
@@ -70,7 +69,8 @@ class SqlCatalog:
     """The catalog in the database at `url`, brought to the present schema at the first use.
 
     Every call is one transaction, tried again where the error means so; each does the same however often it is
-    repeated. Several threads may call at once.
+    repeated. Several threads may call at once. With a `fence` what writes, and `check`, raises StaleLease once the
+    lease has passed on; what reads is for everybody.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class SqlCatalog:
         clock: Clock,  # every back end is given one; this one dates nothing
         timeout_s: float = TIMEOUT_S,
         rng: random.Random | None = None,
+        fence: Fence | None = None,
     ) -> None:
-        self._database = Database(url, timeout_s=timeout_s, rng=rng)
-        self._ready = False
+        self._database = CatalogDatabase(url, timeout_s=timeout_s, rng=rng, fence=fence)
 
     def save_incident(self, incident: Incident) -> None:
         """Insert it, or update the one with the same id."""
-        self._run(lambda connection: INCIDENTS.save(connection, [incident]))
+        self._database.write(lambda connection: INCIDENTS.save(connection, [incident]))
 
     def incidents(self, limit: int = 100, open_only: bool = False) -> list[Incident]:
         """The newest first."""
@@ -94,7 +94,7 @@ class SqlCatalog:
         query = INCIDENTS.select.order_by(*newest).limit(limit)
         if open_only:
             query = query.where(INCIDENTS["ended_ms"].is_(None))
-        return self._run(lambda connection: INCIDENTS.items(connection, query))
+        return self._database.read(lambda connection: INCIDENTS.items(connection, query))
 
     def save_datasets(self, datasets: Sequence[Dataset]) -> int:
         """Insert those that are new and update the others, whose `created_ms` stays; return how many were new."""
@@ -108,7 +108,7 @@ class SqlCatalog:
             DATASETS.save(connection, datasets, keep=["created_at"])
             return len(ids) - known
 
-        return self._run(save)
+        return self._database.write(save)
 
     def datasets(
         self,
@@ -136,7 +136,7 @@ class SqlCatalog:
 
     def save_lineage(self, records: Sequence[Lineage]) -> None:
         """Insert them; one whose id is there already replaces it, so that a repetition changes nothing."""
-        self._run(lambda connection: LINEAGE.save(connection, records))
+        self._database.write(lambda connection: LINEAGE.save(connection, records))
 
     def lineage(self, dataset_id: str, limit: int = 100) -> list[Lineage]:
         """How that dataset came to be, the newest first."""
@@ -144,7 +144,7 @@ class SqlCatalog:
 
     def save_job(self, job: Job) -> None:
         """Insert it, or update the one with the same id."""
-        self._run(lambda connection: JOBS.save(connection, [job]))
+        self._database.write(lambda connection: JOBS.save(connection, [job]))
 
     def job(self, job_id: str) -> Job | None:
         """The one with that id, by primary key."""
@@ -174,7 +174,7 @@ class SqlCatalog:
 
     def save_gaps(self, gaps: Sequence[Gap]) -> None:
         """Insert them, or update those with the same id, whose `first_seen_ms` stays."""
-        self._run(lambda connection: GAPS.save(connection, gaps, keep=["first_seen"]))
+        self._database.write(lambda connection: GAPS.save(connection, gaps, keep=["first_seen"]))
 
     def see_gaps(self, gaps: Sequence[Gap]) -> None:
         """Insert them, or update times, cause, evidence and `last_seen_ms` of those with the same id.
@@ -182,7 +182,7 @@ class SqlCatalog:
         Status, job and end of a gap that is there stay: while an audit looks, a job may have taken it up.
         """
         kept = ["first_seen", "status", "job_id", "closed_at"]
-        self._run(lambda connection: GAPS.save(connection, gaps, keep=kept))
+        self._database.write(lambda connection: GAPS.save(connection, gaps, keep=kept))
 
     def move_gap(
         self,
@@ -198,7 +198,7 @@ class SqlCatalog:
 
         `job_id` and `evidence` are written where given; `closed_ms` becomes `at_ms` where `to` is an end, else None.
         """
-        return self._run(Move(gap_id, to, only_from, at_ms, job_id, evidence))
+        return self._database.write(Move(gap_id, to, only_from, at_ms, job_id, evidence))
 
     def gaps(
         self,
@@ -222,7 +222,7 @@ class SqlCatalog:
 
     def save_audit_logs(self, logs: Sequence[AuditLog]) -> None:
         """Insert them, or update those with the same id, whose `at_ms` stays: the same finding twice is one row."""
-        self._run(lambda connection: AUDIT_LOGS.save(connection, logs, keep=["timestamp"]))
+        self._database.write(lambda connection: AUDIT_LOGS.save(connection, logs, keep=["timestamp"]))
 
     def audit_logs(
         self,
@@ -245,16 +245,16 @@ class SqlCatalog:
         """How many there are of a type, by symbol and severity."""
         groups = AUDIT_LOGS["symbol"], AUDIT_LOGS["severity"]
         query = select(*groups, func.count()).where(AUDIT_LOGS["audit_type"] == audit_type).group_by(*groups)
-        rows = self._run(lambda connection: connection.execute(query).all())
+        rows = self._database.read(lambda connection: connection.execute(query).all())
         return {(symbol, severity or ""): count for symbol, severity, count in rows}
 
     def save_health(self, metrics: Sequence[Health]) -> None:
         """Insert them, or update those with the same id."""
-        self._run(lambda connection: HEALTH.save(connection, metrics))
+        self._database.write(lambda connection: HEALTH.save(connection, metrics))
 
     def latest_health(self, symbol: str | None = None) -> list[Health]:
         """The newest of each dataset, by dataset; of two of one moment that with the greater id."""
-        return self._run(lambda connection: latest_of_each(connection, symbol))
+        return self._database.read(lambda connection: latest_of_each(connection, symbol))
 
     def health_history(self, dataset_id: str, limit: int = 100) -> list[Health]:
         """The newest first."""
@@ -262,7 +262,7 @@ class SqlCatalog:
 
     def save_conflicts(self, conflicts: Sequence[Conflict]) -> None:
         """Insert them, or update those with the same id: the same conflict twice is one row."""
-        self._run(lambda connection: CONFLICTS.save(connection, conflicts))
+        self._database.write(lambda connection: CONFLICTS.save(connection, conflicts))
 
     def conflicts(self, *, dataset_id: str | None = None, limit: int = 100) -> list[Conflict]:
         """The newest first."""
@@ -270,7 +270,7 @@ class SqlCatalog:
 
     def save_exchange_state(self, state: ExchangeState) -> None:
         """Insert it, or update the one with the same name."""
-        self._run(lambda connection: EXCHANGE_STATES.save(connection, [state]))
+        self._database.write(lambda connection: EXCHANGE_STATES.save(connection, [state]))
 
     def exchange_state(self, name: str) -> ExchangeState | None:
         """The one with that name."""
@@ -279,25 +279,25 @@ class SqlCatalog:
     def symbols(self) -> list[ListedSymbol]:
         """All of them, in the order in which they were added; those of one moment by name."""
         query = SYMBOLS.select.order_by(SYMBOLS["added_ms"], SYMBOLS["symbol"])
-        return self._run(lambda connection: SYMBOLS.items(connection, query))
+        return self._database.read(lambda connection: SYMBOLS.items(connection, query))
 
     def save_symbols(self, symbols: Sequence[ListedSymbol], *, only_new: bool = False) -> None:
         """Insert them, or update those that are there, which `only_new` leaves as they are."""
         kept = ["status", "added_at", "retired_at"] if only_new else []
-        self._run(lambda connection: SYMBOLS.save(connection, symbols, keep=kept))
+        self._database.write(lambda connection: SYMBOLS.save(connection, symbols, keep=kept))
 
     def expire(self, table: Expiring, before_ms: int, limit: int = 1000) -> int:
         """Delete what ended or was written before that time, the oldest `limit` rows at most; return how many."""
-        return self._run(lambda connection: catalog_expiry.expire(connection, table, before_ms, limit))
+        return self._database.write(lambda connection: catalog_expiry.expire(connection, table, before_ms, limit))
 
     def data_bytes(self) -> int:
         """How much this service's own tables take, with their indexes, by the server's figures."""
-        return self._run(_data_bytes)
+        return self._database.read(_data_bytes)
 
     def check(self) -> None:
         """Return when the catalog can be read and written now; raise StoreError otherwise."""
         nothing = update(tables.incidents).where(false()).values(detail="")  # asks for all that a change needs
-        self._run(lambda connection: connection.execute(nothing))
+        self._database.write(lambda connection: connection.execute(nothing))
 
     def close(self) -> None:
         """Release connections; harmless when repeated."""
@@ -306,13 +306,13 @@ class SqlCatalog:
     def _one(self, shape: Shape[S], **values: str) -> S | None:
         """The row whose key that is."""
         query = shape.select.where(_equal(shape, **values))
-        return next(iter(self._run(lambda connection: shape.items(connection, query))), None)
+        return next(iter(self._database.read(lambda connection: shape.items(connection, query))), None)
 
     def _newest(self, shape: Shape[S], key: str, limit: int, **values: str | None) -> list[S]:
         """Those with these values, by `at_ms` from the newest and by key."""
         newest = (shape["at_ms"].desc(), shape[key])
         query = shape.select.where(_equal(shape, **values)).order_by(*newest).limit(limit)
-        return self._run(lambda connection: shape.items(connection, query))
+        return self._database.read(lambda connection: shape.items(connection, query))
 
     def _page(
         self,
@@ -331,18 +331,7 @@ class SqlCatalog:
         def read(connection: Connection) -> tuple[list[S], int]:
             return shape.items(connection, page), _count(connection, matching, shape.table)
 
-        return self._run(read)
-
-    def _run(self, work: Callable[[Connection], T]) -> T:
-        try:
-            if not self._ready:
-                if not self._database.run(is_current):  # asked with a call's patience, changed with more
-                    self._database.maintain(migrate)
-                self._ready = True
-            return self._database.run(work)
-        except StoreError:
-            self._ready = False  # the database may come back as another one, restored or empty
-            raise
+        return self._database.read(read)
 
 
 def _equal(shape: Shape[S], **values: str | None) -> ColumnElement[bool]:

@@ -92,6 +92,15 @@ class Shape(Generic[S]):
         return cut(value, column.type.length) if value is not None and field in self._free else value  # type: ignore[attr-defined]
 
 
+def insert_new(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, object]], fixed: Mapping[str, object]
+) -> None:
+    """Insert rows, each with the `fixed` values too; one whose key is there already stays as it is."""
+    keys = [column.name for column in table.primary_key]
+    if rows:
+        connection.execute(_upsert(connection, table, keys, keys).values(fixed), rows)
+
+
 def cut(text: str, length: int | None) -> str:
     """`text`, or its beginning and an ellipsis: at most `length` characters, or TEXT_BYTES where that is None."""
     if length is not None:
@@ -153,7 +162,7 @@ GAPS = Shape(
 AUDIT_LOGS = Shape(AuditLog, tables.audit_logs, renamed={"at_ms": "timestamp"}, free=("details",))
 HEALTH = Shape(Health, tables.health_metrics, renamed={"at_ms": "timestamp"})
 CONFLICTS = Shape(Conflict, tables.conflicts, renamed={"at_ms": "timestamp"})
-SYMBOLS = Shape(ListedSymbol, tables.symbols, renamed={"added_ms": "added_at", "retired_ms": "retired_at"})
 EXCHANGE_STATES = Shape(
     ExchangeState, tables.exchange_state, renamed={"until_ms": "until_at", "updated_ms": "updated_at"}
 )
+SYMBOLS = Shape(ListedSymbol, tables.symbols, renamed={"added_ms": "added_at", "retired_ms": "retired_at"})

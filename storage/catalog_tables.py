@@ -189,6 +189,35 @@ leases = _table(
     Column("expires_at", EpochMs, nullable=False),  # by the database's clock
 )
 
+members = _table(
+    "data_manager_members",
+    Column("replica", String(100), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(50), nullable=False),
+    Column("started_at", EpochMs, nullable=False),
+    Column("expires_at", EpochMs, nullable=False),  # by the database's clock
+    Column("leasable", Text, nullable=False),  # a JSON list: what it can run under a lease, beside the symbols
+    Column("actors", Text, nullable=False),  # a JSON list: what runs there
+)
+
+commands = _table(
+    "data_manager_commands",
+    Column("command_id", String(64), primary_key=True),
+    Column("actor", String(100), nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("body", Text),
+    Column("requested_by", String(100), nullable=False),
+    Column("requested_at", EpochMs, nullable=False),  # by the database's clock, as all times here
+    Column("taken_by", String(100)),
+    Column("taken_at", EpochMs),
+    Column("done_at", EpochMs),
+    Column("state", String(20)),  # of the actor, once the command was carried out
+    Column("problem", Text),  # why it was not
+    Index("idx_data_manager_commands_taken_by", "taken_by"),
+    Index("idx_data_manager_commands_requested_at", "requested_at"),
+)
+
 exchange_state = _table(
     "data_manager_exchange_state",
     Column("name", String(64), primary_key=True),

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, column, event, func, inspect, select,
 
 from data_manager.system.errors import StoreCorrupt, StoreUnavailable
 
-REVISION = "0002"  # the newest of storage/migrations/versions: what this code reads and writes
+REVISION = "0003"  # the newest of storage/migrations/versions: what this code reads and writes
 VERSION_TABLE = "data_manager_schema_version"
 LOCK_WAIT_S = 30
 LOCK_NAME_LENGTH = 64  # the longest that MySQL takes
