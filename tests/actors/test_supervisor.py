@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from data_manager.actors.supervisor import RETIRED_SHOWN_S, is_shown
 from data_manager.system.lifecycle import SystemDied, descendants_of
+from data_manager.system.messages import Tree
+from data_manager.system.strategy import Child, State
 from tests.eventually import eventually_sync
 from tests.listening import addresses, listening
 from tests.servers.tree import RunningTree, dummy, running_tree
@@ -153,6 +156,87 @@ def test_counters_never_fall_when_an_actor_is_replaced(tmp_path: Path) -> None:
             tree.until_state(A, "running", restarts=generation)
             assert turns() >= seen
             seen = turns()
+
+
+def states(tree: RunningTree) -> dict[str, str]:
+    return {view.name: view.state for view in tree.look().actors}
+
+
+def test_a_symbol_that_is_added_has_an_actor_and_everybody_hears_of_it(tmp_path: Path) -> None:
+    with running_tree(tmp_path, dummy(A), dummy("router")) as tree:
+        before = tree.until_state(A, "running").pid, tree.until_state("router", "running").pid
+        assert tree.told("router") == "1 A"
+        tree.tree.assign(("A", "B"))
+        tree.until(lambda _: states(tree).get(B) == "running")
+        assert (tree.view(A).pid, tree.view("router").pid) == before
+        eventually_sync(lambda: {tree.told(name) for name in (A, B, "router")} == {"1 A B"})
+        tree.order("router", "exit")
+        tree.until_state("router", "running", restarts=1)
+        assert tree.told("router") == "2 A B"
+
+
+def test_a_symbol_that_is_retired_drains_and_leaves_neither_incident_nor_gauges(tmp_path: Path) -> None:
+    with running_tree(tmp_path, dummy(A), dummy(B)) as tree:
+        sibling = tree.until_state(A, "running").pid
+        pid = tree.until_state(B, "running").pid
+        turned = tree.until(lambda seen: total(seen, "data_manager_published_total") > 20)
+        tree.tree.assign(("A",))
+        gone = tree.until_state(B, "retired")
+        assert (gone.pid, gone.restarts, gone.last_cause) == (None, 0, "stopped")
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid or 0, signal.SIGKILL)
+        after = tree.look()
+        assert after.incidents == ()
+        assert not [name for (name, labels), _ in after.gauges.items() if ("actor", B) in labels]
+        assert total(after, "data_manager_published_total") >= total(turned, "data_manager_published_total")
+        assert tree.view(A).pid == sibling
+        eventually_sync(lambda: tree.told(A) == "1 A")
+
+
+def total(tree: Tree, counter: str) -> float:
+    return sum(value for (name, _), value in tree.counters.items() if name == counter)
+
+
+def test_what_was_retired_is_shown_for_a_while_and_what_it_counted_stays(tmp_path: Path) -> None:
+    with running_tree(tmp_path, dummy(A), dummy(B)) as tree:
+        tree.until_state(B, "running")
+        tree.order(B, "exit")
+        tree.until_state(B, "running", restarts=1)
+        tree.tree.assign(("A",))
+        tree.until_state(B, "retired")
+        assert total(tree.look(), "data_manager_actor_restarts_total") == 1
+    child = Child(dummy(B))
+    child.state, child.left = State.RETIRED, 1000.0
+    assert is_shown(child, 1000.0 + RETIRED_SHOWN_S - 1)
+    assert not is_shown(child, 1000.0 + RETIRED_SHOWN_S + 1)
+    child.state = State.PENDING
+    assert is_shown(child, 1000.0 + RETIRED_SHOWN_S + 1)
+
+
+def test_a_symbol_that_keeps_dying_retires_with_its_incident_and_comes_back(tmp_path: Path) -> None:
+    with running_tree(tmp_path, dummy(A), dummy(B), restart_intensity=0) as tree:
+        tree.until_state(A, "running")
+        kill_until_parked(tree, B)
+        assert [incident.subject for incident in tree.look().incidents] == [B]
+        tree.tree.assign(("A",))
+        tree.until_state(B, "retired")
+        assert tree.look().incidents == ()
+        tree.tree.assign(("A", "B"))
+        tree.until_state(B, "running", restarts=1)
+
+
+def test_what_is_leased_runs_where_an_assignment_says_and_anew_with_each_token(tmp_path: Path) -> None:
+    with running_tree(tmp_path, dummy(A, leased=True), dummy("router", leased=True), dummy("http")) as tree:
+        tree.until_state("http", "running")
+        assert states(tree) == {A: "elsewhere", "router": "elsewhere", "http": "running"}
+        tree.tree.assign(("A",), {A: 1})
+        tree.until_state(A, "running")
+        tree.tree.assign(("A",), {A: 2, "router": 1})
+        tree.until_state(A, "running", restarts=1)
+        tree.until_state("router", "running")
+        tree.tree.assign(("A",), {"router": 1})
+        tree.until_state(A, "elsewhere")
+        assert tree.look().incidents == ()
 
 
 def test_stop_leaves_the_last_totals_and_kills_only_who_does_not_listen(tmp_path: Path) -> None:

@@ -64,6 +64,11 @@ class RunningTree:
 
         return next(view for view in self.until(reached, timeout).actors if view.name == name)
 
+    def told(self, name: str) -> str:
+        """The generation of a dummy, and the symbols that it knows."""
+        path = Path(self.settings.data_dir) / f"{name.replace('/', '-')}.symbols"
+        return path.read_text() if path.exists() else ""
+
     def order(self, name: str, order: str) -> None:
         """Tell a dummy how to die."""
         path = Path(self.settings.data_dir) / f"{name.replace('/', '-')}.order"
