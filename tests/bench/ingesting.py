@@ -99,7 +99,7 @@ def at_rate(rig: Rig, rate: int, seconds: float) -> tuple[float, dict[Series, fl
         return (rig.received() - already) / took, measure.since(before, rig.latencies())
 
 
-def wait_figures(waits: dict[Series, float], p99: float) -> list[Figure]:
+def wait_figures(waits: dict[Series, float], p99: float | None) -> list[Figure]:
     """From publish to stored; the histogram's buckets are 15 % wide, and these are upper bounds."""
     return [
         Figure("  publish to stored, p50", measure.latency_ms(waits, 0.5), "ms"),

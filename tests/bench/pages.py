@@ -1,6 +1,7 @@
 """An HTTP client that asks for one page again and again over some connections.
 
-Run as `python -m tests.bench.pages PORT PATH CONNECTIONS SECONDS`. Bare protocols, so that the client needs a
+Run as `python -m tests.bench.pages PORT PATH CONNECTIONS SECONDS [RATE]`: as fast as it is answered, or RATE times a
+second at most. Bare protocols, so that the client needs a
 fraction of the server's CPU.
 """
 
@@ -16,15 +17,16 @@ TIMEOUT_S = 10.0  # for what is under way at the end
 
 
 class Asker(asyncio.Protocol):
-    """One connection: the next request when the answer is complete, until `stop`."""
+    """One connection: the next request when the answer is complete, and `every_s` is over, until `stop`."""
 
-    def __init__(self, request: bytes, latencies: list[float]) -> None:
-        self._request, self._latencies = request, latencies
+    def __init__(self, request: bytes, latencies: list[float], every_s: float) -> None:
+        self._request, self._latencies, self._every_s = request, latencies, every_s
         self._answer = bytearray()
         self._length = 0  # of the whole answer, once its head is there
         self._asked = 0.0
         self.stop = False
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -44,6 +46,13 @@ class Asker(asyncio.Protocol):
         if not self._length or len(self._answer) < self._length:
             return
         self._latencies.append(time.perf_counter() - self._asked)
+        left_s = self._asked + self._every_s - time.perf_counter()
+        if left_s > 0:
+            self._loop.call_later(left_s, self._next)
+        else:
+            self._next()
+
+    def _next(self) -> None:
         if self.stop:
             self.done.set_result(None)
             self._transport.close()
@@ -63,14 +72,15 @@ def content_length(head: bytes) -> int:
     return int(fields["content-length"])
 
 
-async def ask_for(port: int, path: str, connections: int, seconds: float) -> None:
+async def ask_for(port: int, path: str, connections: int, seconds: float, rate: float = 0) -> None:
     """Ask, and report how often and how long it took."""
     loop = asyncio.get_running_loop()
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
     latencies: list[float] = []
+    every_s = connections / rate if rate else 0.0
     askers = []
     for _ in range(connections):
-        _, asker = await loop.create_connection(lambda: Asker(request, latencies), "127.0.0.1", port)
+        _, asker = await loop.create_connection(lambda: Asker(request, latencies, every_s), "127.0.0.1", port)
         askers.append(asker)
     ready()
     began = time.perf_counter()
@@ -91,4 +101,5 @@ async def ask_for(port: int, path: str, connections: int, seconds: float) -> Non
 
 
 if __name__ == "__main__":
-    asyncio.run(ask_for(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))
+    _, port, path, connections, *numbers = sys.argv
+    asyncio.run(ask_for(int(port), path, int(connections), *map(float, numbers)))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -21,13 +22,28 @@ from tests.bench import measure
 from tests.bench.analysing import analyse
 from tests.bench.child import Child
 from tests.bench.databases import into_mongo
-from tests.bench.ingesting import CHILD_S, exactness, flood, flood_figures, middle, plain, steady, stopped, sustained
+from tests.bench.ingesting import (
+    CHILD_S,
+    STEADY,
+    TAIL,
+    at_rate,
+    exactness,
+    flood,
+    flood_figures,
+    middle,
+    plain,
+    steady,
+    stopped,
+    sustained,
+    wait_figures,
+)
 from tests.bench.killing import kills
 from tests.bench.repairing import repair
 from tests.bench.rig import INGEST, Rig, wait_for
 from tests.bench.table import Figure
 
 CONNECTIONS = 32
+READS = 200  # pages a second that are read while events come in
 PAGE = "/data/candles?pair=BTCUSDT&period=1m&limit=100"
 
 
@@ -65,6 +81,7 @@ def jetstream(plan: Plan, folder: Path) -> list[Figure]:
             *plain(folder / "plain", plan.plain, ours),
             *(sustained(rig, plan.seconds) if plan.thorough else ()),
             *steady(rig, plan.seconds),
+            *read_meanwhile(rig, plan.seconds),
             *kills(rig, plan.kills),
             *pages(rig, plan.page_seconds),
             *stopped(rig),
@@ -158,11 +175,26 @@ def pages(rig: Rig, seconds: float) -> list[Figure]:
     ]
 
 
-def ask(rig: Rig, seconds: float) -> dict[str, float]:
-    """Requests per second, p50 and p99 in seconds."""
+def read_meanwhile(rig: Rig, seconds: float) -> list[Figure]:
+    """Ingest at a steady rate, and readers."""
+    with ThreadPoolExecutor(1) as beside:
+        asking = beside.submit(ask, rig, seconds, READS)
+        stored, waits = at_rate(rig, STEADY, seconds)
+        asked = asking.result()
+    return [
+        Figure(f"steady {STEADY:,} events/s while pages are read: stored", stored, "events/s", STEADY * TAIL),
+        *wait_figures(waits, None),
+        Figure("  pages read", asked["per_second"], "requests/s"),
+        Figure("  p99 of a page", asked["p99"] * 1000, "ms"),
+        *exactness(rig),
+    ]
+
+
+def ask(rig: Rig, seconds: float, rate: float = 0) -> dict[str, float]:
+    """Requests per second, p50 and p99 in seconds; at most `rate` of them where one is given."""
     status, body = rig.service.get(PAGE)
     assert (status, len(body["values"])) == (200, 100), (status, body)
-    with Child("pages", rig.service.api_port, PAGE, CONNECTIONS, seconds) as client:
+    with Child("pages", rig.service.api_port, PAGE, CONNECTIONS, seconds, rate) as client:
         client.go()
         return client.result(seconds + CHILD_S)
 
