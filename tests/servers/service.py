@@ -163,7 +163,7 @@ class RunningService:
     def post(self, path: str, body: object = None) -> Any:
         """POST with the token, which must be taken; the answer as JSON."""
         status, answer = self.request("POST", path, TOKEN, body=body)
-        assert status in (200, 202), (status, answer)
+        assert status in (200, 201, 202), (status, answer)
         return json.loads(answer)
 
     def command(self, actor: str, action: str) -> int:
