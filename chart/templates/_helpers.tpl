@@ -57,6 +57,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 API_PORT: {{ .Values.ports.http | quote }}
 DATA_DIR: /data
 METRICS_PORT: {{ .Values.ports.metrics | quote }}
+{{- if .Values.demo.enabled }}
+EXCHANGE_ENABLED: "true"
+NATS_URL: embedded
+{{- else if .Values.nats.url }}
+NATS_URL: {{ .Values.nats.url | quote }}
+{{- end }}
 {{- end }}
 
 {{- define "data-manager.envFrom" -}}
@@ -68,15 +74,11 @@ METRICS_PORT: {{ .Values.ports.metrics | quote }}
 
 {{- /* Where the same name stands twice, the container has the later value. */}}
 {{- define "data-manager.env" -}}
-{{- if .Values.demo.enabled }}
-- { name: NATS_URL, value: embedded }
-- { name: EXCHANGE_ENABLED, value: "true" }
-{{- else if .Values.nats.url }}
-- { name: NATS_URL, value: {{ .Values.nats.url | quote }} }
-{{- else if not .Values.secret.env.NATS_URL }}
+{{- if or .Values.demo.enabled (not .Values.secret.env.NATS_URL) }}
+{{- $own := or .Values.demo.enabled .Values.nats.url }}
 - name: NATS_URL # named, so that a pod without one does not start
   valueFrom:
-    configMapKeyRef: { name: {{ .Values.commonConfig }}, key: NATS_URL }
+    configMapKeyRef: { name: {{ ternary (printf "%s-config" (include "data-manager.name" .)) .Values.commonConfig (not (empty $own)) }}, key: NATS_URL }
 {{- end }}
 {{- if include "data-manager.shared" . }}
 - { name: REQUIRE_SHARED_STORES, value: "true" }
@@ -88,7 +90,9 @@ METRICS_PORT: {{ .Values.ports.metrics | quote }}
 {{ include "data-manager.secretEnv" (list "MYSQL_URI" .Values.secret.existingSecret .Values.secret.mysqlKey) }}
 {{- end }}
 {{- range $name, $key := .Values.secret.env }}
+{{- if not (and $.Values.demo.enabled (eq $name "NATS_URL")) }}
 {{ include "data-manager.secretEnv" (list $name $.Values.secret.existingSecret $key) }}
+{{- end }}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}

@@ -27,6 +27,7 @@ CREDENTIALS = {
     "mongodb-url": "mongodb://petrosa:secret@mongo.example:27017/",
     "mysql-uri": "mysql://petrosa:secret@mysql.example/petrosa_crypto",
     "otlp-headers": "Authorization=Bearer%20key",
+    "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20key",
 }
 SECRETS = {
     "petrosa-sensitive-credentials": CREDENTIALS,
@@ -70,24 +71,26 @@ class Rendered(NamedTuple):
 
     def environment(self, container: Object) -> dict[str, str]:
         """What the container's process finds in its environment; KeyError for what keeps it from starting."""
-        made = {each["metadata"]["name"]: each["data"] for each in self.all("ConfigMap")}
+        maps = COMMON | {each["metadata"]["name"]: each["data"] for each in self.all("ConfigMap")}
         found: dict[str, str] = {}
         for source in container["envFrom"]:
-            found |= (made | COMMON)[source["configMapRef"]["name"]]
+            found |= maps[source["configMapRef"]["name"]]
         for entry in container["env"]:
-            found[entry["name"]] = value_of(entry, made | COMMON)
+            value = value_of(entry, maps)
+            found |= {} if value is None else {entry["name"]: value}
         return found
 
 
-def value_of(entry: Object, config_maps: Mapping[str, Mapping[str, str]]) -> str:
-    """The value of one entry of `env`."""
-    if "value" in entry:
-        return str(entry["value"])
-    (kind, reference), *_ = entry["valueFrom"].items()
-    assert "optional" not in reference
+def value_of(entry: Object, config_maps: Mapping[str, Mapping[str, str]]) -> str | None:
+    """The value of one entry of `env`; None for an optional one that is not there."""
+    ((form, content),) = ((form, content) for form, content in entry.items() if form != "name")
+    if form == "value":
+        return str(content)
+    ((kind, reference),) = content.items()
     if kind == "fieldRef":
         return {"metadata.name": "a-pod"}[reference["fieldPath"]]
-    return {"configMapKeyRef": config_maps, "secretKeyRef": SECRETS}[kind][reference["name"]][reference["key"]]
+    there = {"configMapKeyRef": config_maps, "secretKeyRef": SECRETS}[kind][reference["name"]]
+    return there.get(reference["key"]) if reference.get("optional") else there[reference["key"]]
 
 
 def pods(objects: list[Object]) -> Iterator[Object]:

@@ -24,9 +24,10 @@ def labels(each: Object) -> dict[str, str]:
 def test_names_are_the_originals_whatever_the_release_is_called() -> None:
     made = rendered(DEFAULTS)
     assert RELEASE not in NAME
-    for kind in ("Deployment", "Service", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget"):
-        assert made.one(kind)["metadata"]["name"] == NAME
-    assert made.one("ConfigMap")["metadata"]["name"] == f"{NAME}-config"
+    names = {kind: made.one(kind)["metadata"]["name"] for kind in ("Deployment", "Service", "ConfigMap")}
+    assert names == {"Deployment": NAME, "Service": NAME, "ConfigMap": f"{NAME}-config"}
+    assert made.one("HorizontalPodAutoscaler")["metadata"]["name"] == f"{NAME}-hpa"  # two would fight
+    assert made.one("NetworkPolicy")["metadata"]["name"] == f"{NAME}-network-policy"
     assert "namespace" not in made.one("Deployment")["metadata"]  # the release's
 
 
