@@ -21,12 +21,14 @@ from data_manager.storage.choice import (
     MONGO,
     MYSQL,
     SQLITE,
+    catalog_backend,
     market_backend,
     mysql_target,
     open_market_store,
 )
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.storage.symbols import active, seeded, statuses
+from data_manager.system.circuit import Circuit, State
 from data_manager.system.clock import Clock, now_ms
 from data_manager.system.errors import StoreError
 from data_manager.system.messages import (
@@ -52,6 +54,7 @@ COMMAND_S = 5.0  # how long the supervisor may take to answer a command
 MAX_COMMANDS = 16  # under way at a time
 SEARCH_S = 30.0  # how long analytics may look for anomalies, one request at a time
 READERS = 4  # threads that read pages from a database server
+SERVER_S = 2.0  # how long a client waits for a database server, to connect and for an answer, before it is told
 LAST_FLUSH_S = 1.0  # for incidents that are still to be saved at the end
 
 
@@ -120,7 +123,7 @@ class HttpWorker:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._line = SupervisorLine(context)
-        self._catalog = StoreThread("catalog", lambda: open_catalog(context))
+        self._catalog = open_catalog_thread(context)
         self._keeper = IncidentKeeper(self._catalog, context.rng)
         self._status = Status("waiting", "ports")
 
@@ -209,7 +212,11 @@ class Markets(NamedTuple):
 
 
 def open_markets(context: Context) -> Markets:
-    """One store for both where it is a server's client, which any number of threads may use; else two."""
+    """One store for both where it is a server's client, which any number of threads may use; else two.
+
+    Files need no circuit. Nor have bars from one server and all else from another: the absence of one says nothing of
+    the other's.
+    """
     settings, clock = context.settings, context.clock
 
     shared = open_market_store(settings, clock) if market_backend(settings) == MONGO else None
@@ -217,8 +224,33 @@ def open_markets(context: Context) -> Markets:
     def reader() -> MarketStore:
         return for_readers(shared or open_market_store(settings, clock, read_only=True), settings, clock)
 
-    pages = Inline(reader()) if reads_inline(settings) else StoreThread("market store", reader, threads=READERS)
-    return Markets(pages, StoreThread("market store", reader))
+    if reads_inline(settings):
+        return Markets(Inline(reader()), StoreThread("market store", reader))
+    circuit = circuit_for(context, "market") if settings.candle_database_type != MYSQL else None
+    pages = StoreThread("market store", reader, threads=READERS, answer_s=SERVER_S, circuit=circuit)
+    return Markets(pages, StoreThread("market store", reader, circuit=circuit))
+
+
+def open_catalog_thread(context: Context) -> StoreThread[Catalog]:
+    """The catalog; a server is waited for no longer than SERVER_S."""
+    if catalog_backend(context.settings) == SQLITE:
+        return StoreThread("catalog", lambda: open_catalog(context))
+    timeout_s = min(SERVER_S, context.settings.store_timeout_s)
+    return StoreThread(
+        "catalog",
+        lambda: open_catalog(context, timeout_s=timeout_s),
+        answer_s=SERVER_S,
+        circuit=circuit_for(context, "catalog"),
+    )
+
+
+def circuit_for(context: Context, store: str) -> Circuit:
+    """The circuit to a database server, with its gauge."""
+
+    def show(state: State) -> None:
+        context.metrics.set("data_manager_store_circuit", state, store=store)
+
+    return Circuit(context.clock.monotonic, show)
 
 
 def open_services(context: Context, markets: Markets, catalog: StoreThread[Catalog], line: SupervisorLine) -> Services:

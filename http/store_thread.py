@@ -9,11 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
+from data_manager.system.circuit import Circuit
 from data_manager.system.errors import StoreError, StoreUnavailable
 
 MAX_WAITING = 64  # callers at a time; one more is refused at once
 ANSWER_S = 6.0  # a little over the stores' own time-out of 5 s
 CLOSE_S = 1.0
+
+
+class Crowded(StoreUnavailable):
+    """Too many callers wait for the store, which itself was not asked."""
 
 
 class Closable(Protocol):
@@ -64,11 +69,17 @@ class StoreThread(Generic[S]):
     """Runs calls one after the other; the first one opens the store, or the next if that failed.
 
     With more `threads` as many calls run at a time, on a store that several threads may use at once. A call may take
-    `answer_s` seconds, waiting included.
+    `answer_s` seconds, waiting included. While `circuit` is open every call is refused at once.
     """
 
     def __init__(
-        self, name: str, open_store: Callable[[], S], *, threads: int = 1, answer_s: float | None = None
+        self,
+        name: str,
+        open_store: Callable[[], S],
+        *,
+        threads: int = 1,
+        answer_s: float | None = None,
+        circuit: Circuit | None = None,
     ) -> None:
         self.name = name
         self._open = open_store
@@ -77,27 +88,34 @@ class StoreThread(Generic[S]):
         self._thread = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._turns = asyncio.Semaphore(threads)  # held until a thread is done, even when the caller has given up
         self._answer_s = ANSWER_S if answer_s is None else answer_s
+        self._circuit = circuit
         self._waiting = 0
 
     async def call(self, work: Callable[[S], T]) -> T:
         """The result of `work(store)`.
 
-        Raises what the store raises (StoreError), and StoreUnavailable when there is no answer in time or
-        MAX_WAITING callers wait already.
+        Raises what the store raises (StoreError), and StoreUnavailable when there is no answer in time, the circuit
+        is open or MAX_WAITING callers wait already.
         """
-        if self._waiting >= MAX_WAITING:
-            raise StoreUnavailable(f"the {self.name} is busy: {MAX_WAITING} calls wait for it")
-        self._waiting += 1
+        if self._circuit is None:
+            return await self._answer(work)
+        attempt = self._circuit.begin()
         try:
-            async with asyncio.timeout(self._answer_s):
-                await self._turns.acquire()
-                running = asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
-                running.add_done_callback(self._done)
-                return await asyncio.shield(running)
-        except TimeoutError:
-            raise StoreUnavailable(f"the {self.name} did not answer within {self._answer_s:g} s") from None
-        finally:
-            self._waiting -= 1
+            result = await self._answer(work)
+        except StoreUnavailable as error:
+            if isinstance(error, Crowded):
+                attempt.abandoned()
+            else:
+                attempt.failed(str(error))
+            raise
+        except StoreError:
+            attempt.answered()
+            raise
+        except BaseException:
+            attempt.abandoned()
+            raise
+        attempt.answered()
+        return result
 
     async def close(self) -> None:
         """Close the store if it was opened; one that hangs is left behind, for the process ends anyway."""
@@ -106,6 +124,24 @@ class StoreThread(Generic[S]):
                 async with asyncio.timeout(CLOSE_S):
                     await self.call(lambda store: store.close())
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _answer(self, work: Callable[[S], T]) -> T:
+        if self._waiting >= MAX_WAITING:
+            raise Crowded(f"the {self.name} is busy: {MAX_WAITING} calls wait for it")
+        self._waiting += 1
+        asked = False
+        try:
+            async with asyncio.timeout(self._answer_s):
+                await self._turns.acquire()
+                asked = True
+                running = asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+                running.add_done_callback(self._done)
+                return await asyncio.shield(running)
+        except TimeoutError:
+            kind = StoreUnavailable if asked else Crowded
+            raise kind(f"the {self.name} did not answer within {self._answer_s:g} s") from None
+        finally:
+            self._waiting -= 1
 
     def _run(self, work: Callable[[S], T]) -> T:
         with self._opening:

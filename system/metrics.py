@@ -71,6 +71,9 @@ FAMILIES: dict[str, Family] = {
     "data_manager_actor_memory_bytes": Family("gauge", "Resident memory.", ("actor",)),
     "data_manager_dead_letters_total": Family("counter", "Actor messages whose receiver was gone."),
     "data_manager_store_up": Family("gauge", "1 while the store answers the auditor.", ("store",)),
+    "data_manager_store_circuit": Family(
+        "gauge", "HTTP's circuit to a database server: 0 closed, 1 half-open, 2 open.", ("store",)
+    ),
     "data_manager_store_data_bytes": Family("gauge", "What a store's data takes.", ("store",)),
     "data_manager_store_free_bytes": Family("gauge", "What is left on the disk of the market store."),
     "data_manager_expired_rows_total": Family("counter", "Rows deleted at the end of their retention.", ("dataset",)),

@@ -7,7 +7,8 @@ import pytest
 
 from data_manager.http import store_thread
 from data_manager.http.store_thread import MAX_WAITING, Inline, StoreThread
-from data_manager.system.errors import StoreUnavailable
+from data_manager.system.circuit import FAILURES, OPEN_S, Circuit, State
+from data_manager.system.errors import StoreError, StoreUnavailable
 from tests.eventually import eventually
 
 
@@ -132,7 +133,7 @@ def test_a_call_that_hangs_times_out_and_those_behind_it_too(monkeypatch: pytest
             *(shelf.call(lambda store: ran.append(1)) for _ in "ab"),
         ]
         results = await asyncio.gather(*hanging, return_exceptions=True)
-        assert [type(result) for result in results] == [StoreUnavailable] * 3
+        assert all(isinstance(result, StoreUnavailable) for result in results)
         go_on.set()
 
         async def answers() -> bool:
@@ -143,6 +144,84 @@ def test_a_call_that_hangs_times_out_and_those_behind_it_too(monkeypatch: pytest
 
         await eventually(answers)
         assert ran == [], "nobody waits for these any more"
+        await shelf.close()
+
+    asyncio.run(run())
+
+
+class Patient:
+    """A time that stands still, and a circuit that goes by it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.states: list[State] = []
+        self.circuit = Circuit(lambda: self.now, self.states.append)
+
+
+def away(store: Shelf) -> None:
+    raise StoreUnavailable("it is away")
+
+
+def test_with_a_circuit_a_store_that_is_away_is_not_asked_until_its_probe_succeeds() -> None:
+    async def run() -> None:
+        patient = Patient()
+        shelf = StoreThread("shelf", Shelf, circuit=patient.circuit)
+        asked: list[int] = []
+        for _ in range(FAILURES):
+            with pytest.raises(StoreUnavailable):
+                await shelf.call(away)
+        for _ in range(5):
+            with pytest.raises(StoreUnavailable, match="it is away"):
+                await shelf.call(lambda store: asked.append(1))
+        assert asked == []
+        patient.now += OPEN_S
+        go_on = threading.Event()
+        probe = asyncio.create_task(shelf.call(lambda store: go_on.wait(10)))
+        await asyncio.sleep(0)
+        with pytest.raises(StoreUnavailable):
+            await shelf.call(lambda store: asked.append(1))
+        go_on.set()
+        assert await probe
+        await shelf.call(lambda store: asked.append(1))
+        assert asked == [1]
+        assert patient.states == [State.CLOSED, State.OPEN, State.HALF_OPEN, State.CLOSED]
+        await shelf.close()
+
+    asyncio.run(run())
+
+
+def refuse(store: Shelf) -> None:
+    raise StoreError("there is no such column")
+
+
+def test_a_store_that_answers_with_a_refusal_is_not_away() -> None:
+    async def run() -> None:
+        patient = Patient()
+        shelf = StoreThread("shelf", Shelf, circuit=patient.circuit)
+        for _ in range(3 * FAILURES):
+            with pytest.raises(StoreError, match="no such column"):
+                await shelf.call(refuse)
+        with pytest.raises(ZeroDivisionError):
+            await shelf.call(lambda store: 1 // 0)
+        assert patient.states == [State.CLOSED]
+        await shelf.close()
+
+    asyncio.run(run())
+
+
+def test_a_crowd_of_callers_opens_no_circuit() -> None:
+    async def run() -> None:
+        patient = Patient()
+        shelf = StoreThread("shelf", Shelf, circuit=patient.circuit)
+        go_on = threading.Event()
+        waiting = [asyncio.create_task(shelf.call(lambda store: go_on.wait(10))) for _ in range(MAX_WAITING)]
+        await asyncio.sleep(0)
+        for _ in range(3 * FAILURES):
+            with pytest.raises(StoreUnavailable, match="busy"):
+                await shelf.call(lambda store: True)
+        assert patient.states == [State.CLOSED]
+        go_on.set()
+        assert all(await asyncio.gather(*waiting))
         await shelf.close()
 
     asyncio.run(run())
