@@ -28,7 +28,7 @@ endif
 PYTEST := $(BIN)/pytest $(if $(COVERAGE),--cov --cov-branch --cov-report=term)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser faults nightly bench check clean mariadb chromium
+.PHONY: help demo test browser faults nightly bench check clean mariadb chromium promtool
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -36,7 +36,7 @@ help: ## this list
 demo: $(RUN) ## everything on this machine, on simulated data (ARGS="--for 20")
 	$(BIN)/data-manager demo $(ARGS)
 
-test: mariadb $(DEV) ## the tests (PYTEST_ARGS="-k gaps", COVERAGE=1)
+test: mariadb promtool $(DEV) ## the tests (PYTEST_ARGS="-k gaps", COVERAGE=1)
 	$(PYTEST) -m "not browser and not faults and not nightly" $(PYTEST_ARGS)
 
 browser: chromium $(DEV) ## the dashboard, in a headless Chromium
@@ -64,6 +64,9 @@ mariadb:
 
 chromium:
 	@command -v chromium >/dev/null || { echo "The dashboard's tests need Chromium: apt-get install chromium" >&2; exit 1; }
+
+promtool:
+	@command -v promtool >/dev/null || { echo "The alert rules' tests need promtool: apt-get install prometheus" >&2; exit 1; }
 
 clean: ## all that these commands installed or built; the data folder stays
 	rm -rf $(VENV) build dist src/*.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache

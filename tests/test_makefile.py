@@ -61,6 +61,16 @@ class Checkout:
         return path.read_text().splitlines() if path.exists() else []
 
 
+def bare(folder: Path) -> Path:
+    """A folder of programs for PATH: what make itself needs, and no more."""
+    programs = folder / "bare"
+    programs.mkdir()
+    for name in ("bash", "cat", "cut", "grep", "make", "pwd", "sh", "sha256sum", "uname"):
+        if found := shutil.which(name):
+            (programs / name).symlink_to(found)
+    return programs
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
@@ -135,14 +145,18 @@ def test_tests_without_a_mariadb_say_what_to_install_before_anything_else(checko
     assert checkout.calls == []
 
 
+def test_tests_without_promtool_say_what_to_install_before_anything_else(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.fake_python()
+    checkout.program("mariadbd", "exit 0")
+    refused = checkout.make("test", path=str(bare(tmp_path)))
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("The alert rules' tests need promtool: apt-get install prometheus\n")
+    assert checkout.calls == []
+
+
 def test_the_dashboards_tests_without_a_chromium_say_what_to_install(checkout: Checkout, tmp_path: Path) -> None:
     checkout.fake_python()
-    programs = tmp_path / "without"
-    programs.mkdir()
-    for name in ("bash", "cat", "cut", "grep", "make", "pwd", "sh", "sha256sum", "uname"):
-        if found := shutil.which(name):
-            (programs / name).symlink_to(found)
-    refused = checkout.make("browser", path=str(programs))
+    refused = checkout.make("browser", path=str(bare(tmp_path)))
     assert refused.returncode == 2
     assert refused.stderr.startswith("The dashboard's tests need Chromium: apt-get install chromium\n")
     assert checkout.calls == []
