@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from data_manager.system.commands.analytics import analytics
 from data_manager.system.commands.audit import audit
 from data_manager.system.commands.backfill import backfill
 from data_manager.system.commands.config import config
@@ -58,6 +59,7 @@ app.add_typer(gaps, name="gaps")
 app.add_typer(audit, name="audit")
 app.add_typer(ledger, name="ledger")
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(analytics, name="analytics")
 app.add_typer(store, name="store")
 app.add_typer(symbols, name="symbols")
 app.command()(openapi)

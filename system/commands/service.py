@@ -80,11 +80,11 @@ class Service:
         reply = self._ask("GET", path)
         return None if reply.status == 404 and detail(reply.body) is not None else self._good(reply)
 
-    def post(self, path: str, body: object = None) -> bytes:
+    def post(self, path: str, body: object = None, query: Mapping[str, object] | None = None) -> bytes:
         """Ask for a change; the body of a good answer."""
         import orjson
 
-        return self._good(self._ask("POST", path, body=orjson.dumps(body)))
+        return self._good(self._ask("POST", path, query, orjson.dumps(body)))
 
     def _ask(
         self, method: str, path: str, query: Mapping[str, object] | None = None, body: bytes | None = None
@@ -151,7 +151,13 @@ def checked(url: str) -> SplitResult:
     return parts
 
 
-def connect(config: Path | None, assign: list[str] | None, url: str | None, token_file: Path | None = None) -> Service:
+def connect(
+    config: Path | None,
+    assign: list[str] | None,
+    url: str | None,
+    token_file: Path | None = None,
+    timeout_s: float = ANSWER_S,
+) -> Service:
     """The service that the options name: by `url`, else on this host where the settings say.
 
     Raises ConfigError, and ServiceAway where it was to tell its port and has not.
@@ -162,7 +168,7 @@ def connect(config: Path | None, assign: list[str] | None, url: str | None, toke
         token = read_token(token_file)
     elif token is not None:
         check_token(token, "API_TOKEN")
-    return Service(url or own_url(settings), token)
+    return Service(url or own_url(settings), token, timeout_s)
 
 
 def own_url(settings: Settings) -> str:

@@ -232,6 +232,87 @@ class Summary(msgspec.Struct, frozen=True):
     data: Condition
 
 
+class Volatility(msgspec.Struct, frozen=True):
+    """Of one symbol, at a glance; None is what is not known."""
+
+    annualized: str | float | None
+
+
+class Volume(msgspec.Struct, frozen=True):
+    """Likewise."""
+
+    spike_ratio: str | float | None
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """Likewise; `roc` in percent."""
+
+    direction: str
+    roc: str | float | None
+
+
+class Regime(msgspec.Struct, frozen=True):
+    """Likewise."""
+
+    classification: str
+    confidence: str | float | None
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """One symbol of the overview."""
+
+    volatility: Volatility
+    volume: Volume
+    trend: Trend
+    regime: Regime
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """What is known of each symbol."""
+
+    overview: dict[str, Glance]
+
+
+class Anomaly(msgspec.Struct, frozen=True):
+    """One that was found in a cycle or on demand."""
+
+    dataset_id: str
+    severity: str
+    details: str
+    timestamp: datetime
+
+
+class Anomalies(msgspec.Struct, frozen=True):
+    """A page of them."""
+
+    data: list[Anomaly]
+    total_count: int
+
+
+class FoundAnomaly(msgspec.Struct, frozen=True):
+    """One that was found just now, at its bar."""
+
+    timestamp: datetime
+    price: str | float
+    severity: str
+    score: str | float
+    reason: str
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Why the bars that there are cannot be judged."""
+
+    message: str
+
+
+class Detection(msgspec.Struct, frozen=True):
+    """The answer to `POST /anomalies/detect`."""
+
+    anomalies_detected: int
+    anomalies: list[FoundAnomaly]
+    metadata: Note | None = None
+
+
 class Started(msgspec.Struct, frozen=True):
     """The answer to `POST /audit/run`."""
 
