@@ -115,7 +115,8 @@ class Supervisor(Actor):
             case messages.Stopping(name=name, generation=generation, reason=reason):
                 strategy.announce(name, generation, reason)
             case messages.Drained():
-                self._totals[message.name] = message.totals
+                if self._counts(message.name, message.generation):
+                    self._totals[message.name] = message.totals
             case messages.Suspected():
                 self._suspected(message)
             case messages.Hint():
@@ -152,7 +153,7 @@ class Supervisor(Actor):
     def _pong(self, pong: messages.Pong, now: float) -> None:
         strategy = self._running()
         child = strategy.children[pong.name]
-        if pong.generation != child.generation:
+        if not self._counts(pong.name, pong.generation):
             return
         before = child.state, child.detail
         self._totals[pong.name] = pong.totals
@@ -170,8 +171,7 @@ class Supervisor(Actor):
             return
         del self._addresses[name]
         cause = exit_cause(self._processes.pop(name).exitcode)
-        last = self._totals.pop(name, Totals())
-        self._base[name] = add_counters((self._base.get(name, {}), last.counters))
+        self._fold(name)
         child = self._running().children[name]
         self._act(self._running().on_exit(name, cause, now), now)
         log(
@@ -181,6 +181,15 @@ class Supervisor(Actor):
             state=child.state,
             generation=child.generation,
         )
+
+    def _counts(self, name: str, generation: int) -> bool:
+        """Whether this is of the living generation: a dead one's totals are folded, and would count twice."""
+        return name in self._addresses and self._running().children[name].generation == generation
+
+    def _fold(self, name: str) -> None:
+        """Add the last totals of a generation that is over to those of all before it."""
+        last = self._totals.pop(name, Totals())
+        self._base[name] = add_counters((self._base.get(name, {}), last.counters))
 
     def _suspected(self, news: messages.Suspected) -> None:
         self._tell(AUDITOR, news)
@@ -221,6 +230,7 @@ class Supervisor(Actor):
     def _create(self, name: str, generation: int) -> None:
         child = self._running().children[name]
         spec = child.spec
+        self._fold(name)  # of a generation that was written off: its end is never heard of
         address = self.createActor(spec.actor)
         self._addresses[name] = address
         self._processes[name] = hardening.last_child_process(self)

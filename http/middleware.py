@@ -98,9 +98,9 @@ def count(services: Services, request: web.Request, response: web.StreamResponse
     metrics.inc("data_manager_requests_total", method=method, endpoint=endpoint, status_code=str(response.status))
     if isinstance(response, web.Response):  # how long a stream takes says nothing of how quickly we answer
         metrics.observe("data_manager_request_duration_seconds", seconds, method=method, endpoint=endpoint)
+        size = response.content_length or 0
+        metrics.observe("data_manager_response_size_bytes", size, method=method, endpoint=endpoint)
     size = request.content_length or 0
-    metrics.inc("data_manager_request_size_bytes", size, method=method, endpoint=endpoint)
-    size = response.content_length or 0
-    metrics.inc("data_manager_response_size_bytes", size, method=method, endpoint=endpoint)
+    metrics.observe("data_manager_request_size_bytes", size, method=method, endpoint=endpoint)
     if error:
         metrics.inc("data_manager_errors_total", method=method, endpoint=endpoint, error_type=error)

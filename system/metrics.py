@@ -25,6 +25,7 @@ class Family(NamedTuple):
 
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BYTES = (100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0)
 LATENCY = tuple(round(0.001 * 1.15**i, 6) for i in range(67))  # 1 ms to about 10 s in steps of 15 %
 
 # Names and labels of contract.md §8 first (dashboards key on them), then our own.
@@ -49,8 +50,10 @@ FAMILIES: dict[str, Family] = {
     "data_manager_request_duration_seconds": Family(
         "histogram", "HTTP request duration.", ("method", "endpoint"), SECONDS
     ),
-    "data_manager_request_size_bytes": Family("counter", "Bytes of request bodies.", ("method", "endpoint")),
-    "data_manager_response_size_bytes": Family("counter", "Bytes of response bodies.", ("method", "endpoint")),
+    "data_manager_request_size_bytes": Family("histogram", "Request bodies.", ("method", "endpoint"), BYTES),
+    "data_manager_response_size_bytes": Family(
+        "histogram", "Response bodies, but for streams.", ("method", "endpoint"), BYTES
+    ),
     "data_manager_errors_total": Family("counter", "HTTP errors.", ("method", "endpoint", "error_type")),
     "data_manager_mongo_data_size_bytes": Family("gauge", "Logical size of the MongoDB database.", ("database",)),
     "data_manager_mongo_data_size_scrape_errors_total": Family("counter", "Failures to read that size."),

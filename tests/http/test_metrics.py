@@ -149,11 +149,11 @@ def test_requests_are_counted_by_route_template_and_sent_upwards_only(tmp_path: 
             assert counted("requests_total", status_code="422", **depth) == 1
             assert counted("errors_total", error_type="validation", **depth) == 1
             assert counted("request_duration_seconds_count", **depth) == 2
-            assert counted("response_size_bytes", **depth) > 100
+            assert counted("response_size_bytes_sum", **depth) > 100
             assert counted("requests_total", status_code="404", method="GET", endpoint="unmatched") == 1
             assert counted("requests_total", status_code="405", method="other", endpoint="unmatched") == 1
             assert counted("requests_total", status_code="401", **command) == 1
-            assert counted("request_size_bytes", **command) == 5
+            assert counted("request_size_bytes_sum", **command) == 5
             own = [name for name, _ in parse((await api.get("/metrics")).body.decode()) if "data_manager" in name]
             assert own == [], "what http counts itself comes back with the tree, never from here"
 
