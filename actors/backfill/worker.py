@@ -10,6 +10,7 @@ from data_manager.actors.backfill.auto import put_right, take_up
 from data_manager.actors.backfill.binance import Binance
 from data_manager.actors.backfill.budget import Budget, Sleep
 from data_manager.actors.backfill.conf import exchange_conf
+from data_manager.actors.backfill.delisting import DelistingWatch
 from data_manager.actors.backfill.desk import Desk
 from data_manager.actors.backfill.door import Door, load_state
 from data_manager.actors.backfill.history import History
@@ -129,11 +130,13 @@ class BackfillWorker:
                 sleep=self._sleep,
             )
             desk = self._desk(door)
+            delisting = DelistingWatch(door, self._stores, context.symbols, context.clock)
             self._began = True
             async with asyncio.TaskGroup() as group:
                 while True:
                     await self._make_jobs(desk)
                     await desk.take_up(group)
+                    delisting.take_up(group)
                     self._show(budget)
                     await self._woken()
 

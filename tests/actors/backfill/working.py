@@ -51,6 +51,7 @@ class Work:
         self.clock = clock
         self.metrics = Metrics()
         self.sent: list[Message] = []
+        self.symbols = Symbols(self.settings.supported_pairs)
         self.market = SqliteMarketStore(folder / "market", clock=clock)
         self.catalog: Catalog = SqlCatalog(f"sqlite:///{folder}/catalog.sqlite3", clock=clock, rng=random.Random(2))
         self._stop = asyncio.Event()
@@ -76,7 +77,7 @@ class Work:
             random.Random(3),
             self.metrics,
             self.sent.append,
-            Symbols(self.settings.supported_pairs),
+            self.symbols,
         )
 
     async def stop(self) -> None:
