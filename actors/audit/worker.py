@@ -40,8 +40,9 @@ class AuditWorker:
         self._catalog: StoreThread[Catalog] = StoreThread("catalog", lambda: open_catalog(context))
         self._anchored = AnchoredClock(clock)
         note = "" if settings.enable_auditor else OFF
-        stores = {"market_store": self._market, "catalog": self._catalog}
-        self._presence = Presence(stores, note, metrics=context.metrics)
+        self._presence = Presence(
+            {"market_store": self._market, "catalog": self._catalog}, note, metrics=context.metrics
+        )
         self._housekeeping = Housekeeping(self._market, self._catalog, settings, clock, context.rng, context.metrics)
         self._rounds = self._watch = None
         if settings.enable_auditor:
