@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import urllib.request
@@ -16,31 +18,65 @@ from tests.chart.rendering import Object, Rendered, ci_values, render
 from tests.servers.command import PROGRAM, Command
 from tests.servers.databases import free_port
 from tests.servers.nats import NatsServer
-from tests.test_image import instruction
+from tests.servers.service import alive
+from tests.test_image import DOCKERFILE, instruction
 
 pytestmark = pytest.mark.faults
 
 QUIET = {"ENABLE_BACKFILLER": False, "ENABLE_ANALYTICS": False, "SUPPORTED_PAIRS": "BTCUSDT,ETHUSDT"}
 
 
+# Leaves of all that can be written one folder ($0), and goes there.
+READ_ONLY = 'mount --make-rprivate / && mount --bind "$0" "$0" && mount -o remount,ro,bind / && cd "$0" && exec "$@"'
+
+
 def environment(made: Rendered, container: Object, folder: Path) -> dict[str, str]:
-    """The container's; its volume is `folder`."""
-    (mount, *_) = container["volumeMounts"]
-    given = made.environment(container)
-    assert given["DATA_DIR"] == mount["mountPath"]
-    return {"PATH": os.environ["PATH"], **given, "DATA_DIR": str(folder)}
+    """The image's and the container's, where `folder` is the container's volume."""
+    (volume, *_) = [mount["mountPath"] for mount in container["volumeMounts"]]
+    image = dict(
+        pair.split("=", 1) for line in re.findall(r"^ENV (.*)$", DOCKERFILE, re.MULTILINE) for pair in shlex.split(line)
+    )
+    given = image | made.environment(container) | {"PATH": os.environ["PATH"]}
+    assert given["DATA_DIR"].startswith(volume)
+    return {name: re.sub(rf"^{volume}(?=/|$)", str(folder), value) for name, value in given.items()}
+
+
+def confined(folder: Path, *command: str) -> list[str]:
+    """The command, where `folder` is all that can be written."""
+    return ["unshare", "--mount", "sh", "-c", READ_ONLY, str(folder), *command]
+
+
+def mounts_are_allowed() -> bool:
+    """Whether this user may make a file system of its own view."""
+    return subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(not mounts_are_allowed(), reason="only root may take away what can be written")
 
 
 class Pod(Command):
-    """The service's container, started as Kubernetes starts it."""
+    """The service's container, started as Kubernetes starts it, where it can write to its volume alone."""
 
     def __init__(self, folder: Path, made: Rendered) -> None:
         entry, container = instruction("ENTRYPOINT"), made.container
         assert entry == [PROGRAM.name]
         assert "command" not in container  # it would replace the entry point
-        super().__init__(folder, *container["args"])
-        self._environment = environment(made, container, self.data_dir)
+        volume = folder / "volume"
+        volume.mkdir()
+        super().__init__(volume, *container["args"])
+        self.data_dir = volume
+        self._environment = environment(made, container, volume)
         self._made, self._container = made, container
+
+    def program(self) -> list[str]:
+        """What is executed."""
+        return confined(self.folder, *super().program())
+
+    def _is_ours(self, pid: int) -> bool:
+        try:  # by the folder itself: its path is another one there
+            return os.path.samestat(os.stat(f"/proc/{pid}/cwd"), self.folder.stat()) and alive(pid)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return False
 
     def probe(self, name: str) -> bool:
         """Ask as the kubelet does: any status from 200 to 399 is good."""
@@ -70,13 +106,21 @@ class Pod(Command):
         here = f"http://127.0.0.1:{self.port(port['targetPort'])}"
         arguments = [text.replace(address, here) for text in container["args"]]
         assert arguments != container["args"]
-        return subprocess.run(
-            [PROGRAM, *arguments],
-            env=environment(self._made, container, folder),
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
+        return run(self._made, container, arguments, folder)
+
+
+def run(
+    made: Rendered, container: Object, arguments: list[str], folder: Path, **instead: str
+) -> subprocess.CompletedProcess[str]:
+    """A container that ends, with an empty volume of its own at `folder`."""
+    folder.mkdir()
+    return subprocess.run(
+        confined(folder, str(PROGRAM), *arguments),
+        env=environment(made, container, folder) | instead,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
 
 
 @pytest.fixture
@@ -90,6 +134,7 @@ def nats(tmp_path: Path) -> Iterator[NatsServer]:
         yield server
 
 
+@needs_mounts
 def test_the_pod_passes_its_probes_takes_an_event_and_stops_in_time(
     tmp_path: Path, nats: NatsServer, ports: dict[str, Any]
 ) -> None:
@@ -99,6 +144,7 @@ def test_the_pod_passes_its_probes_takes_an_event_and_stops_in_time(
         pod.wait(lambda: pod.probe("startup"), pod.patience("startup"))
         pod.wait(lambda: pod.probe("readiness"), pod.patience("readiness"))
         assert pod.probe("liveness")
+        assert re.search(r"^\S+ / \S+ ro,", Path(f"/proc/{pod.pid}/mounts").read_text(), re.MULTILINE)
         metrics = f"http://127.0.0.1:{pod.port('metrics')}/metrics"
         with urllib.request.urlopen(metrics, timeout=5) as answer:
             assert b"data_manager_actor_up" in answer.read()
@@ -109,19 +155,16 @@ def test_the_pod_passes_its_probes_takes_an_event_and_stops_in_time(
         assert not pod.probe("liveness")
 
 
+@needs_mounts
 def test_helms_test_fails_where_the_pod_is_away(tmp_path: Path, nats: NatsServer, ports: dict[str, Any]) -> None:
     made = render({**ci_values("minimal"), "nats": {"url": nats.url}, "ports": ports, "config": QUIET})
     (container,) = made.one("Pod")["spec"]["containers"]
-    arguments = [*container["args"][:2], "--within=1"]
-    done = subprocess.run(
-        [PROGRAM, *(text.replace("petrosa-data-manager:80", f"127.0.0.1:{ports['http']}") for text in arguments)],
-        env=environment(made, container, tmp_path),
-        capture_output=True,
-        timeout=60,
-    )
-    assert done.returncode == 3
+    arguments = ["selftest", f"--url=http://127.0.0.1:{ports['http']}", "--within=1"]
+    assert [text.partition("=")[0] for text in arguments] == [text.partition("=")[0] for text in container["args"]]
+    assert run(made, container, arguments, tmp_path / "volume").returncode == 3
 
 
+@needs_mounts
 def test_the_demo_is_a_whole_system_and_says_so_to_helms_test(tmp_path: Path, ports: dict[str, Any]) -> None:
     pod = Pod(tmp_path, render({**ci_values("demo"), "ports": ports, "config": {"SUPPORTED_PAIRS": "BTCUSDT"}}))
     with pod.starting():
@@ -132,13 +175,13 @@ def test_the_demo_is_a_whole_system_and_says_so_to_helms_test(tmp_path: Path, po
         assert pod.end() == 0
 
 
+@needs_mounts
 def test_the_job_brings_the_schema_up_to_date_and_may_run_again(tmp_path: Path, new_mysql: Callable[[], str]) -> None:
     made = render(ci_values("production"))
     (container,) = made.one("Job")["spec"]["template"]["spec"]["containers"]
-    given = {**environment(made, container, tmp_path), "MYSQL_URI": new_mysql()}
+    uri = new_mysql()
     changed, unchanged = (
-        subprocess.run([PROGRAM, *container["args"]], env=given, capture_output=True, text=True, timeout=60)
-        for _ in range(2)
+        run(made, container, container["args"], tmp_path / name, MYSQL_URI=uri) for name in ("first", "second")
     )
     assert (changed.returncode, unchanged.returncode) == (0, 0), changed.stderr
     assert "now has schema" in changed.stdout
