@@ -5,7 +5,7 @@ A worker's module is imported where it runs, so that no actor carries what anoth
 
 from __future__ import annotations
 
-from data_manager.storage.choice import open_market_store
+from data_manager.actors.stores import open_market
 from data_manager.storage.protocols import MarketStore
 from data_manager.system.aio import AsyncActor
 from data_manager.system.worker import Context, Worker
@@ -105,4 +105,4 @@ class Exchange(AsyncActor):
 
 def market_store(context: Context) -> MarketStore:
     """This process's writing store, as the settings choose it."""
-    return open_market_store(context.settings, context.clock)
+    return open_market(context)

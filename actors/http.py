@@ -13,7 +13,7 @@ import orjson
 
 from data_manager.actors.housekeeping.chores import retry_s
 from data_manager.actors.questions import Questions
-from data_manager.actors.stores import open_catalog
+from data_manager.actors.stores import open_catalog, open_market
 from data_manager.http.incidents import IncidentKeeper
 from data_manager.http.listen import bind
 from data_manager.http.store_thread import Access, Inline, StoreThread
@@ -24,7 +24,6 @@ from data_manager.storage.choice import (
     catalog_backend,
     market_backend,
     mysql_target,
-    open_market_store,
 )
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.storage.symbols import active, seeded, statuses
@@ -219,10 +218,10 @@ def open_markets(context: Context) -> Markets:
     """
     settings, clock = context.settings, context.clock
 
-    shared = open_market_store(settings, clock) if market_backend(settings) == MONGO else None
+    shared = open_market(context) if market_backend(settings) == MONGO else None
 
     def reader() -> MarketStore:
-        return for_readers(shared or open_market_store(settings, clock, read_only=True), settings, clock)
+        return for_readers(shared or open_market(context, read_only=True), settings, clock)
 
     if reads_inline(settings):
         return Markets(Inline(reader()), StoreThread("market store", reader))

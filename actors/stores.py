@@ -1,9 +1,10 @@
-"""The catalog as one actor opens it."""
+"""The stores as one actor opens them: what they are asked counts among its metrics."""
 
 from __future__ import annotations
 
-from data_manager.storage.choice import catalog_url
-from data_manager.storage.protocols import Catalog
+from data_manager.actors.measuring import measured
+from data_manager.storage.choice import catalog_backend, catalog_url, market_backend, open_market_store
+from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.worker import Context
 
 

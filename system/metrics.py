@@ -6,6 +6,7 @@ counters with `_sum` and `_count`, so that everything but a gauge is a counter a
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -55,6 +56,15 @@ FAMILIES: dict[str, Family] = {
         "histogram", "Response bodies, but for streams.", ("method", "endpoint"), BYTES
     ),
     "data_manager_errors_total": Family("counter", "HTTP errors.", ("method", "endpoint", "error_type")),
+    "data_manager_database_operations_total": Family(
+        "counter", "Calls to a store.", ("database", "operation", "status")
+    ),
+    "data_manager_database_operation_duration_seconds": Family(
+        "histogram", "How long a store took to answer a call.", ("database", "operation"), SECONDS
+    ),
+    "data_manager_mysql_write_failures_total": Family(
+        "counter", "Writes of the catalog that MySQL did not take.", ("database", "collection", "reason")
+    ),
     "data_manager_mongo_data_size_bytes": Family("gauge", "Logical size of the MongoDB database.", ("database",)),
     "data_manager_mongo_data_size_scrape_errors_total": Family("counter", "Failures to read that size."),
     "data_manager_events_total": Family("counter", "The ledger's outcomes.", ("symbol", "event_type", "outcome")),
@@ -114,6 +124,9 @@ FAMILIES: dict[str, Family] = {
         "counter", "Jobs made of gaps.", ("symbol", "timeframe", "reason")
     ),
     "data_manager_backfill_jobs": Family("gauge", "Backfill jobs that have not ended.", ("status",)),
+    "data_manager_backfill_progress_ratio": Family(
+        "gauge", "How much of a dataset's newest job is done.", ("symbol", "data_type", "timeframe")
+    ),
     "data_manager_backfill_rows_total": Family(
         "counter", "Rows fetched that were new, or better than what was stored.", ("data_type",)
     ),
@@ -158,23 +171,26 @@ def add_counters(totals: Iterable[dict[Series, float]]) -> dict[Series, float]:
 
 
 class Metrics:
-    """One actor's metrics. Only names of FAMILIES are accepted (KeyError otherwise)."""
+    """One actor's metrics, for all its threads. Only names of FAMILIES are accepted (KeyError otherwise)."""
 
     def __init__(self) -> None:
         self._counters: dict[Series, float] = {}
         self._gauges: dict[Series, float] = {}
         self._histograms: dict[Series, _Histogram] = {}
+        self._lock = threading.Lock()  # stores and exporters have threads, and a lost addition is a counter that falls
 
     def inc(self, name: str, value: float = 1, **labels: str) -> None:
         """Raise a counter."""
         assert FAMILIES[name].kind == "counter", name
         key = series(name, labels)
-        self._counters[key] = self._counters.get(key, 0.0) + value
+        with self._lock:
+            self._counters[key] = self._counters.get(key, 0.0) + value
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
         assert FAMILIES[name].kind == "gauge", name
-        self._gauges[series(name, labels)] = value
+        with self._lock:
+            self._gauges[series(name, labels)] = value
 
     def observe(self, name: str, value: float, times: int = 1, **labels: str) -> None:
         """Count `times` observations of `value` in a histogram."""
@@ -183,19 +199,21 @@ class Metrics:
     def observe_all(self, name: str, observations: Iterable[tuple[float, int]], **labels: str) -> None:
         """Count many (value, times) in a histogram."""
         key = series(name, labels)
-        histogram = self._histograms.get(key)
-        if histogram is None:
-            assert FAMILIES[name].kind == "histogram", name
-            histogram = self._histograms[key] = _Histogram(FAMILIES[name].buckets)
-        for value, times in observations:
-            histogram.observe(value, times)
+        with self._lock:
+            histogram = self._histograms.get(key)
+            if histogram is None:
+                assert FAMILIES[name].kind == "histogram", name
+                histogram = self._histograms[key] = _Histogram(FAMILIES[name].buckets)
+            for value, times in observations:
+                histogram.observe(value, times)
 
     def totals(self) -> Totals:
         """A copy that can travel."""
-        counters = dict(self._counters)
-        for (name, labels), histogram in self._histograms.copy().items():
-            counters.update(histogram.series(name, labels))
-        return Totals(counters, dict(self._gauges))
+        with self._lock:
+            counters = dict(self._counters)
+            for (name, labels), histogram in self._histograms.items():
+                counters.update(histogram.series(name, labels))
+            return Totals(counters, dict(self._gauges))
 
 
 class _Histogram:

@@ -18,9 +18,8 @@ from data_manager.actors.analytics.calculator import Calculator
 from data_manager.actors.audit.presence import Presence
 from data_manager.actors.audit.worker import until
 from data_manager.actors.housekeeping.chores import retry_s
-from data_manager.actors.stores import open_catalog
+from data_manager.actors.stores import open_catalog, open_market
 from data_manager.http.store_thread import StoreThread
-from data_manager.storage.choice import open_market_store
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import StoreError
@@ -46,7 +45,7 @@ class AnalyticsWorker:
         settings, clock = context.settings, context.clock
         self._context = context
         self._market: StoreThread[MarketStore] = StoreThread(
-            "market store", lambda: open_market_store(settings, clock), answer_s=ANSWER_S
+            "market store", lambda: open_market(context), answer_s=ANSWER_S
         )
         self._catalog: StoreThread[Catalog] = StoreThread("catalog", lambda: open_catalog(context))
         self._presence = Presence({"market_store": self._market, "catalog": self._catalog})

@@ -15,9 +15,8 @@ from data_manager.actors.audit.presence import Presence
 from data_manager.actors.audit.rounds import Rounds
 from data_manager.actors.audit.watching import FeedWatch
 from data_manager.actors.housekeeping.housekeeping import Housekeeping
-from data_manager.actors.stores import open_catalog
+from data_manager.actors.stores import open_catalog, open_market
 from data_manager.http.store_thread import StoreThread
-from data_manager.storage.choice import open_market_store
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.storage.records import Symbol
 from data_manager.system.clock import now_ms
@@ -35,7 +34,7 @@ class AuditWorker:
         settings, clock = context.settings, context.clock
         self._context = context
         self._market: StoreThread[MarketStore] = StoreThread(
-            "market store", lambda: open_market_store(settings, clock), answer_s=ANSWER_S
+            "market store", lambda: open_market(context), answer_s=ANSWER_S
         )
         self._catalog: StoreThread[Catalog] = StoreThread("catalog", lambda: open_catalog(context))
         self._anchored = AnchoredClock(clock)

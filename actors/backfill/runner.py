@@ -123,6 +123,8 @@ class Runner:
         await self._stores.catalog(partial(save_page, job, found, empty))
         errand.job = job
         self._metrics.inc("data_manager_backfill_rows_total", written, data_type=job.data_type)
+        labels = {"symbol": symbol, "data_type": job.data_type, "timeframe": job.timeframe or ""}
+        self._metrics.set("data_manager_backfill_progress_ratio", job.progress / 100, **labels)
         if differences:
             self._metrics.inc("data_manager_backfill_conflicts_total", len(differences), symbol=symbol)
 

@@ -18,9 +18,9 @@ from data_manager.actors.backfill.patience import CATALOG, EXCHANGE, Away, Store
 from data_manager.actors.backfill.plan import bootstrap
 from data_manager.actors.backfill.runner import Runner
 from data_manager.actors.backfill.settling import Settler
-from data_manager.actors.stores import open_catalog
+from data_manager.actors.stores import open_catalog, open_market
 from data_manager.http.store_thread import StoreThread
-from data_manager.storage.choice import SQLITE, market_backend, open_market_store
+from data_manager.storage.choice import SQLITE, market_backend
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.storage.records import Symbol
 from data_manager.system.clock import now_ms
@@ -45,7 +45,7 @@ class BackfillWorker:
         self._sleep = sleep
         self._conf = exchange_conf()
         self._away = Away()
-        self._market: StoreThread[MarketStore] = StoreThread("market store", lambda: open_market_store(settings, clock))
+        self._market: StoreThread[MarketStore] = StoreThread("market store", lambda: open_market(context))
         self._catalog: StoreThread[Catalog] = StoreThread("catalog", lambda: open_catalog(context))
         self._stores = Stores(
             self._market,
