@@ -13,6 +13,14 @@ def open_catalog(context: Context, *, timeout_s: float | None = None) -> Catalog
     from data_manager.storage.catalog import SqlCatalog  # SQLAlchemy, which not every actor needs
 
     settings = context.settings
-    return SqlCatalog(
+    catalog = SqlCatalog(
         catalog_url(settings), clock=context.clock, rng=context.rng, timeout_s=timeout_s or settings.store_timeout_s
     )
+    return measured(catalog, catalog_backend(settings), context.metrics, context.clock)
+
+
+def open_market(context: Context, *, read_only: bool = False) -> MarketStore:
+    """The market store of the settings, as this actor opens it."""
+    settings, clock = context.settings, context.clock
+    store = open_market_store(settings, clock, read_only=read_only)
+    return measured(store, market_backend(settings), context.metrics, clock)
