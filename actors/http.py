@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from data_manager.actors.housekeeping.chores import retry_s
+from data_manager.actors.minutes import tell_every_minute
 from data_manager.actors.questions import Questions
 from data_manager.actors.stores import open_catalog, open_market
 from data_manager.http.incidents import IncidentKeeper
@@ -180,6 +181,8 @@ class HttpWorker:
             cleanup.push_async_callback(served.cleanup)
             await web.SockSite(served, listener).start()
         self._context.telemetry.export_metrics(self._line.tree)
+        minutes = asyncio.create_task(tell_every_minute(self._line.tree))
+        cleanup.push_async_callback(cancelled, minutes)
         self._status = Status("running")
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((stopped, keeping), return_when=asyncio.FIRST_COMPLETED)
