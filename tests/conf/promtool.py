@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def groups(rules: Path = ALERTS) -> list[dict[str, Any]]:
     return loaded
 
 
+@cache
 def rules(kind: str) -> dict[str, dict[str, Any]]:
     """All rules of a kind, `alert` or `record`, by name."""
     return {rule[kind]: rule for group in groups() for rule in group["rules"] if kind in rule}

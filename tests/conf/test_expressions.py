@@ -14,6 +14,7 @@ import typer
 from data_manager.system.cli import app
 from data_manager.system.metrics import FAMILIES, bucket_label
 from data_manager.system.settings_sources import NAMES
+from tests.conf.dashboard import queries
 from tests.conf.promtool import groups, metrics_of, rules
 
 HISTOGRAM_SUFFIXES = ("_bucket", "_sum", "_count")
@@ -26,6 +27,8 @@ def every_expression() -> Iterator[tuple[str, str]]:
             for text in rule.get("annotations", {}).values():
                 for query in re.findall(r'query "([^"]+)"', text):
                     yield f"{rule['alert']}'s text", query
+    for number, asked in enumerate(queries()):
+        yield f"panel {asked.panel}, {number}", asked.expression
 
 
 EXPRESSIONS = dict(every_expression())
