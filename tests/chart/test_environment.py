@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from data_manager.storage.choice import MONGO, MYSQL, SQLITE, catalog_backend, check_choice, market_backend
+from data_manager.system.commands.checks import memory
 from data_manager.system.errors import ConfigError
 from data_manager.system.settings import EMBEDDED, Settings
 from data_manager.system.settings_sources import ENVIRONMENT, NAMES, Loaded, load
@@ -15,12 +16,19 @@ from data_manager.system.tree import specs_of
 from tests.chart.rendering import DEFAULTS, SETS, Object, Rendered, render, rendered
 
 ALL = [DEFAULTS, *SETS]
+MIB = 2**20
 
 
 def read(made: Rendered, container: Object | None = None) -> Loaded:
     """What `load_settings` makes of a container's environment."""
     loaded = load({}, made.environment(container or made.container))
     return loaded._replace(warnings=[*loaded.warnings, *check_choice(loaded.settings)])
+
+
+def memory_limit(made: Rendered) -> int:
+    """Of the service's container, in bytes."""
+    limit = made.container["resources"]["limits"]["memory"]
+    return int(limit[:-2]) * MIB * {"Mi": 1, "Gi": 1024}[limit[-2:]]
 
 
 def settings(values: dict[str, Any]) -> Settings:
@@ -50,10 +58,17 @@ def test_ports_and_folder_are_where_the_rest_of_the_chart_expects_them(name: str
 @pytest.mark.parametrize("name", ALL)
 def test_the_memory_limit_is_above_the_sum_of_all_limits_of_the_actors(name: str) -> None:
     made = rendered(name)
-    limit = made.container["resources"]["limits"]["memory"]
-    mib = int(limit[:-2]) * {"Mi": 1, "Gi": 1024}[limit[-2:]]
     found = read(made).settings
-    assert mib > sum(spec.memory_hard_mb or 0 for spec in specs_of(found, found.supported_pairs))
+    assert memory_limit(made) > MIB * sum(spec.memory_hard_mb or 0 for spec in specs_of(found, found.supported_pairs))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_doctor_finds_enough_memory_in_the_container_on_a_large_node(name: str) -> None:
+    made = rendered(name)
+    found = read(made).settings
+    container = memory.Memory(available=2**40, limit=memory_limit(made), used=0)
+    check = memory.judged(len(found.supported_pairs), found.ingest_memory_hard_mb, container, None)
+    assert check.verdict == "ok", check.found
 
 
 @pytest.mark.parametrize("name", ALL)
