@@ -64,6 +64,7 @@ class Router:
         self.settings = settings
         self.metrics = Metrics()
         self.sent: list[Message] = []
+        self.symbols = Symbols(settings.supported_pairs)
         clock = SystemClock()
         store = SqliteMarketStore(settings.market_dir, clock=clock, timeout_s=settings.store_timeout_s)
         context = Context(
@@ -75,7 +76,7 @@ class Router:
             random.Random(1),
             self.metrics,
             self.sent.append,
-            Symbols(settings.supported_pairs),
+            self.symbols,
         )
         self.worker = RouterWorker(context, store)
         self._stop = asyncio.Event()

@@ -22,10 +22,11 @@ from data_manager.actors.http import HttpWorker
 from data_manager.http.listen import bind
 from data_manager.storage.catalog import SqlCatalog
 from data_manager.storage.choice import catalog_url
-from data_manager.storage.protocols import Incident
+from data_manager.storage.protocols import Incident, ListedSymbol
 from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.errors import ConfigError
 from data_manager.system.messages import (
+    Assign,
     AuditRequested,
     Command,
     CommandDone,
@@ -286,3 +287,32 @@ def test_importing_the_actor_loads_nothing_heavy() -> None:
     code = f"import sys, data_manager.actors.http; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_it_tells_the_supervisor_which_symbols_the_catalog_lists(tmp_path: Path) -> None:
+    async def run() -> None:
+        supervisor = Supervisor(tmp_path, supported_pairs="BTCUSDT,ETHUSDT")
+        catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.sqlite3", clock=CLOCK)
+        catalog.save_symbols([ListedSymbol("ETHUSDT", "retired", 1, 2), ListedSymbol("XRPUSDT", "active", 3)])
+        async with supervisor.running() as session:
+            assert supervisor.sent == []  # it has not been heard of yet
+            supervisor.worker.receive(TreeNews(working_tree()))
+            await eventually(lambda: Assign(("BTCUSDT", "XRPUSDT")) in supervisor.sent)
+            await session.post("/symbols", json={"symbol": "ETHUSDT"}, headers=BEARER)
+            await eventually(lambda: Assign(("BTCUSDT", "ETHUSDT", "XRPUSDT")) in supervisor.sent)
+        assert len(supervisor.sent) == 2
+        catalog.close()
+
+    asyncio.run(run())
+
+
+def test_where_replicas_share_the_symbols_out_it_leaves_telling_to_their_fleet(tmp_path: Path) -> None:
+    async def run() -> None:
+        supervisor = Supervisor(tmp_path, supported_pairs="BTCUSDT")
+        async with supervisor.running() as session:
+            supervisor.worker.receive(TreeNews(tree(actor("fleet"), actor("http"))))
+            answer = await session.post("/symbols", json={"symbol": "ETHUSDT"}, headers=BEARER)
+            assert answer.status == 201
+        assert not [message for message in supervisor.sent if isinstance(message, Assign)]
+
+    asyncio.run(run())

@@ -442,3 +442,24 @@ def test_the_router_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_symbol_is_routed_from_when_it_is_added_until_it_is_retired(server, settings):
+    async def scenario():
+        async with Router(settings) as router, Broker(server.url) as broker:
+            await router.running()
+            await broker.publish(trade(1, "DOGEUSDT"))
+            await broker.settled()
+            router.symbols.become(("BTCUSDT", "DOGEUSDT"))
+            await broker.publish(trade(2, "DOGEUSDT"), trade(3, "ETHUSDT"))
+            await broker.settled()
+            router.symbols.become(("BTCUSDT",))
+            await broker.publish(trade(4, "DOGEUSDT"), trade(5))
+            await broker.settled()
+            assert await broker.trade_ids("DOGEUSDT") == [2]
+            assert await broker.trade_ids("BTCUSDT") == [5]
+            assert await broker.trade_ids("ETHUSDT") == []
+
+    asyncio.run(scenario())
+    by_type, _ = stored(settings)
+    assert by_type == {"trade": Counts(received=3, skipped=3)}

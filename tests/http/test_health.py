@@ -116,6 +116,32 @@ def test_not_ready_before_the_first_tree(tmp_path: Path) -> None:
     with_api(tmp_path, check)
 
 
+def test_a_symbol_that_is_added_later_takes_nobody_out_of_service(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        starting = actor("ingest/XRPUSDT", "starting", ever_running=False)
+        api.system.latest = tree(*working_tree().actors, starting)
+        assert (await api.get("/health/readiness")).status == 503  # at the start it is waited for
+        api.system.latest = working_tree()
+        assert (await api.get("/health/readiness")).status == 200
+        api.system.latest = tree(*working_tree().actors, starting)
+        assert (await api.get("/health/readiness")).status == 200
+        api.system.latest = tree(*working_tree().actors, draining=True)
+        assert (await api.get("/health/readiness")).status == 503
+
+    with_api(tmp_path, check)
+
+
+def test_what_is_retired_or_runs_elsewhere_is_no_shortcoming(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        gone = [actor(f"ingest/{state}", state, ever_running=False) for state in ("retired", "elsewhere")]
+        api.system.latest = tree(*working_tree().actors, *gone)
+        answer = await api.get("/health/readiness")
+        assert (answer.status, answer.body["components"]["ingest"]) == (200, "healthy")
+        assert (await api.get("/health/summary")).body["data"]["reasons"] == []
+
+    with_api(tmp_path, check)
+
+
 def test_losing_nats_after_having_been_ready_shows_in_the_body_only(tmp_path: Path) -> None:
     async def check(api: Api) -> None:
         router = actor("router", "waiting", "nats;delivery=core", ever_running=True)

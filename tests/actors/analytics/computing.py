@@ -77,6 +77,7 @@ class Computing:
         self.settings = Settings(data_dir=folder, **values)
         self.market = SqliteMarketStore(folder / "market", clock=self.clock)
         self.catalog = SqlCatalog(catalog_url(self.settings), clock=self.clock)
+        self.active = Symbols(self.settings.supported_pairs)
         self.metrics = Metrics()
         self.sent: list[Message] = []
         self.now = now_ms(self.clock)
@@ -106,7 +107,7 @@ class Computing:
             random.Random(5),
             self.metrics,
             self.sent.append,
-            Symbols(self.settings.supported_pairs),
+            self.active,
         )
 
     @asynccontextmanager

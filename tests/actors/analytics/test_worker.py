@@ -98,6 +98,18 @@ def test_bars_of_the_same_hour_make_the_same_documents_and_each_cycle_has_spread
     asyncio.run(run())
 
 
+def test_the_next_cycle_is_of_the_symbols_that_there_are_then(tmp_path: Path) -> None:
+    async def run() -> None:
+        with closing(Computing(tmp_path, (BTC,), analytics_interval=1)) as computing:
+            computing.fill()
+            async with computing.running():
+                await computing.until(lambda: len(computing.documents(BTC)) >= 16)
+                computing.active.become((BTC, ETH))
+                await computing.until(lambda: len(computing.documents(ETH)) >= 16)
+
+    asyncio.run(run())
+
+
 def test_without_any_data_each_document_says_why_each_of_its_numbers_is_missing(tmp_path: Path) -> None:
     async def run() -> None:
         with closing(Computing(tmp_path)) as computing:

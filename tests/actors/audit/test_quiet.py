@@ -85,3 +85,22 @@ def test_a_symbol_of_which_nothing_is_known_is_left_as_it_is() -> None:
     watching = Watching()
     watching.received.pop("SOLUSDT")
     assert watching.looks(50, "BTCUSDT", "ETHUSDT") == []
+
+
+def test_what_is_followed_no_more_is_not_quiet_and_what_comes_has_its_time() -> None:
+    watching = Watching()
+    watching.looks(5, *SYMBOLS)
+    assert watching.looks(9, "BTCUSDT", "ETHUSDT") == [("symbol_quiet", "SOLUSDT")]
+    watching.listening.follow(("BTCUSDT", "ETHUSDT", "XRPUSDT"), watching.now)
+    assert watching.told() == []
+    assert watching.looks(8, "BTCUSDT", "ETHUSDT") == []
+    watching.received["XRPUSDT"] = 0
+    assert watching.looks(9, "BTCUSDT", "ETHUSDT") == [("symbol_quiet", "XRPUSDT")]
+
+
+def test_following_the_same_symbols_changes_no_verdict() -> None:
+    watching = Watching()
+    watching.looks(5, *SYMBOLS)
+    told = watching.looks(9, "BTCUSDT", "ETHUSDT")
+    watching.listening.follow(SYMBOLS, watching.now)
+    assert watching.told() == told

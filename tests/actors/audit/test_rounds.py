@@ -175,3 +175,26 @@ def test_a_damaged_file_concerns_its_own_symbol_and_is_told_once(tmp_path: Path)
         assert [gap.symbol for gap in await gaps(stores)] == [ETH]
 
     with_stores(tmp_path, check)
+
+
+def test_a_retired_symbol_is_looked_at_no_more_but_for_what_is_repaired_of_it(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        for symbol in (BTC, ETH):
+            hold(stores, 5, 4, 2, 1, symbol=symbol)
+        symbols = Symbols((ETH,))
+        async with driven(stores, symbols=symbols) as driver:
+            await until_gaps(stores, 1, "open")
+            driver.suspected(BTC)
+            driver.everything()
+            await eventually(lambda: stores.gauge("audit_cycle_seconds") is not None)
+            assert [gap.symbol for gap in await gaps(stores, "open")] == [ETH]
+            symbols.become((BTC, ETH))
+            driver.suspected(BTC)
+            await until_gaps(stores, 2, "open")
+            symbols.become((ETH,))
+            hold(stores, 3)
+            driver.repaired(BTC, DATASET, Range(NOW - 4 * MINUTE_MS, NOW - 2 * MINUTE_MS))
+            await until_gaps(stores, 1, "closed")
+            assert [gap.symbol for gap in await gaps(stores, "open")] == [ETH]
+
+    with_stores(tmp_path, check)

@@ -198,3 +198,32 @@ def test_it_follows_the_hosts_clock_once_the_exchanges_own_times_say_that_it_is_
         assert watching.incidents() == [("clock_jumped", "host")]
 
     with_stores(tmp_path, check)
+
+
+def test_a_quiet_symbol_that_is_retired_is_nobodys_trouble_and_one_that_is_added_is_watched(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        watching = Watching(stores)
+        await watching.looks(20, *SYMBOLS[:2])
+        assert watching.incidents(open_only=True) == [("symbol_quiet", "SOLUSDT")]
+        watching.symbols.become(SYMBOLS[:2])
+        with captured() as lines:
+            await watching.looks(1, *SYMBOLS[:2])
+        assert watching.incidents(open_only=True) == []
+        assert lines == []  # nothing flows again
+        watching.symbols.become([*SYMBOLS[:2], "XRPUSDT"])
+        await watching.looks(5, *SYMBOLS[:2])
+        assert watching.incidents(open_only=True) == []
+        await watching.looks(5, *SYMBOLS[:2])
+        assert watching.incidents(open_only=True) == [("symbol_quiet", "XRPUSDT")]
+
+    with_stores(tmp_path, check)
+
+
+def test_without_any_symbol_nothing_is_told(tmp_path: Path) -> None:
+    async def check(stores: Stores) -> None:
+        watching = Watching(stores)
+        watching.symbols.become(())
+        await watching.looks(20)
+        assert watching.incidents() == []
+
+    with_stores(tmp_path, check)

@@ -18,7 +18,7 @@ from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.worker import Status
 from tests.actors.backfill import told
 from tests.actors.backfill.clocks import HeldClock
-from tests.actors.backfill.working import BTC, DAY, HOUR, MINUTE, NOW, Work, gap, job, working
+from tests.actors.backfill.working import BTC, DAY, ETH, HOUR, MINUTE, NOW, Work, gap, job, working
 
 
 def test_a_job_for_candles_ends_with_exactly_the_exchanges_rows(tmp_path: Path) -> None:
@@ -163,6 +163,7 @@ def test_a_gap_is_repaired_and_its_end_left_to_the_audit(tmp_path: Path) -> None
             ("candles_BTCUSDT_5m", missing.start_ms, missing.end_ms),
         ]
         assert work.counter("auto_backfill_triggered_total", symbol=BTC, timeframe="1m", reason="gap") == 1
+        assert work.counter("audit_backfills_triggered_total") == 1
 
     working(tmp_path, scenario)
 
@@ -359,5 +360,19 @@ def test_new_symbols_begin_with_their_history_once(tmp_path: Path) -> None:
         await work.completed(work.request(job()))
         assert work.catalog.jobs()[1] == 7
         assert work.requests("klines") == 23 + 1
+
+    working(tmp_path, scenario, history_bootstrap=True)
+
+
+def test_a_symbol_that_is_added_begins_with_its_history_too(tmp_path: Path) -> None:
+    async def scenario(work: Work) -> None:
+        of = lambda symbol: work.catalog.jobs(symbol=symbol)[1]  # noqa: E731
+        await work.until(lambda: of(BTC) == 6)
+        work.symbols.become((BTC, ETH))
+        await work.until(lambda: of(ETH) == 6)
+        work.symbols.become((ETH,))
+        work.symbols.become((BTC, ETH))
+        await work.until(lambda: work.catalog.jobs(statuses=["completed"])[1] == 12, 60)
+        assert work.catalog.jobs()[1] == 12  # those of the first are not made again
 
     working(tmp_path, scenario, history_bootstrap=True)

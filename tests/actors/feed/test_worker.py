@@ -383,3 +383,60 @@ def test_nobody_writes_to_it_and_it_is_never_busy(tmp_path: Path) -> None:
     assert feed.worker.busy_since() is None
     with pytest.raises(TypeError, match="feed does not understand Ping"):
         feed.worker.receive(Ping(1))
+
+
+def test_the_streams_of_a_symbol_that_is_added_come_and_those_of_a_retired_one_end(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with feeding(tmp_path, supported_pairs=SYMBOLS[:1]) as (feed, exchange):
+            await feed.heard(100)
+            feed.symbols.become(SYMBOLS)
+            await eventually(lambda: exchange.streams.connections == 2)
+            await feed.becomes("running")
+            await feed.heard(300)
+            feed.symbols.become(SYMBOLS[1:])
+            await feed.becomes("running")
+            await feed.heard(300)
+            await feed.stop()
+            assert exchange.streams.connections == 0
+            messages = await feed.captured()
+        first, second = (agg_ids(messages, symbol) for symbol in SYMBOLS)
+        assert missing(first) == missing(second) == 0
+        assert max(first) < max(second)  # ids go by time, and are the same for all
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_that_a_change_does_not_concern_stays(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        per_symbol = len(streams().market.names)
+        async with feeding(tmp_path, conf=streams(max_names=per_symbol), supported_pairs=SYMBOLS[:1]) as (
+            feed,
+            exchange,
+        ):
+            before = exchange.streams.connections
+            feed.symbols.become(SYMBOLS)
+            await eventually(lambda: exchange.streams.connections > before)
+            await feed.becomes("running")
+            await feed.heard(100)
+            asked = [
+                line["streams"]
+                for line in map(orjson.loads, log.getvalue().splitlines())
+                if line["event"] == "feed_connected"
+            ]
+        assert asked.count(per_symbol) == 2  # one for each symbol, and never again
+
+    with logs_to(log := io.StringIO()):
+        asyncio.run(scenario())
+
+
+def test_without_any_symbol_it_runs_and_waits_for_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with feeding(tmp_path) as (feed, exchange):
+            await feed.heard(50)
+            feed.symbols.become(())
+            await eventually(lambda: exchange.streams.connections == 0)
+            await feed.becomes("running")
+            feed.symbols.become(SYMBOLS)
+            await feed.heard(50)
+
+    asyncio.run(scenario())
