@@ -24,6 +24,17 @@ class Http(AsyncActor):
         return HttpWorker(context)
 
 
+class Fleet(AsyncActor):
+    """What runs in this replica, and what in others."""
+
+    def make_worker(self, context: Context) -> Worker:
+        """See AsyncActor."""
+        import data_manager.storage.catalog  # noqa: F401  takes a second or more: before Ready, as in Http
+        from data_manager.actors.fleet.worker import FleetWorker
+
+        return FleetWorker(context)
+
+
 class Router(AsyncActor):
     """The raw feed, cut into batches per symbol."""
 

@@ -31,6 +31,7 @@ from data_manager.storage.symbols import active, seeded, statuses
 from data_manager.system.circuit import Circuit, State
 from data_manager.system.clock import Clock, now_ms
 from data_manager.system.errors import StoreError
+from data_manager.system.fleet_messages import AskHolder, FleetNews, HolderAnswered
 from data_manager.system.messages import (
     Assign,
     Command,
@@ -67,6 +68,13 @@ class SupervisorLine:
         self._tree: Tree | None = None
         self._heard_at = float("-inf")
         self.has_tree = asyncio.Event()
+        self._fleet: FleetNews | None = None
+        self._holders: Questions[HolderAnswered] = Questions(
+            context.rng,
+            most=MAX_COMMANDS,
+            patience_s=COMMAND_S,
+            refusal=f"{MAX_COMMANDS} commands are under way already",
+        )
         self._commands: Questions[CommandDone] = Questions(
             context.rng,
             most=MAX_COMMANDS,
@@ -89,6 +97,14 @@ class SupervisorLine:
         """Send a command and await its answer; raises TimeoutError after COMMAND_S."""
         return await self._commands.ask(lambda request_id: self._send(Command(request_id, actor, action)))
 
+    def fleet(self) -> FleetNews | None:
+        """All replicas, by fleet's newest look."""
+        return self._fleet
+
+    async def ask_holder(self, actor: str, action: str) -> HolderAnswered:
+        """Send a command on to another replica and await what became of it; raises TimeoutError after COMMAND_S."""
+        return await self._holders.ask(lambda request_id: self._send(AskHolder(request_id, actor, action)))
+
     async def detect(self, pair: str, timeframe: str, method: str) -> Detected:
         """Have anomalies looked for; raises TimeoutError after SEARCH_S, FeedError while that is being done."""
         return await self._searches.ask(
@@ -109,12 +125,19 @@ class SupervisorLine:
         self._tree, self._heard_at = tree, self._clock.monotonic()
         self.has_tree.set()
 
-    def answered(self, answer: CommandDone | Detected) -> None:
+    def heard_of_replicas(self, fleet: FleetNews) -> None:
+        """A newer look."""
+        self._fleet = fleet
+
+    def answered(self, answer: CommandDone | Detected | HolderAnswered) -> None:
         """An answer to a command or a search."""
-        if isinstance(answer, CommandDone):
-            self._commands.answered(answer.request_id, answer)
-        else:
-            self._searches.answered(answer.request_id, answer)
+        match answer:
+            case CommandDone(request_id=request_id):
+                self._commands.answered(request_id, answer)
+            case HolderAnswered(request_id=request_id):
+                self._holders.answered(request_id, answer)
+            case Detected(request_id=request_id):
+                self._searches.answered(request_id, answer)
 
 
 class HttpWorker:
@@ -152,8 +175,10 @@ class HttpWorker:
         match message:
             case TreeNews(tree=tree):
                 self._line.heard(tree)
-            case CommandDone() | Detected():
+            case CommandDone() | Detected() | HolderAnswered():
                 self._line.answered(message)
+            case FleetNews():
+                self._line.heard_of_replicas(message)
             case IncidentNews():
                 self._keeper.add(message)
             case _:

@@ -25,7 +25,7 @@ from thespian.actors import (
     WakeupMessage,
 )
 
-from data_manager.system import hardening, messages
+from data_manager.system import fleet_messages, hardening, messages
 from data_manager.system.actions import CameBack, Create, Escalate, Kill, SendDrain, SendPing, WentDown
 from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.logs import configure, log
@@ -35,6 +35,7 @@ from data_manager.system.strategy import ALIVE, NOT_OURS, Child, Policy, State, 
 
 HTTP = "http"
 AUDITOR = "auditor"
+FLEET = "fleet"
 NEWS_MIN_S = 0.2  # http hears of changes at most this often, and with every heartbeat
 TICK_MIN_S = 0.02
 RETIRED_SHOWN_S = 300.0  # for so long the tree shows what was retired
@@ -120,7 +121,9 @@ class Supervisor(Actor):
             case messages.Suspected():
                 self._suspected(message)
             case messages.Hint():
-                self._tell(message.to, message)
+                self._pass_on(message.to, message)
+            case fleet_messages.Brought(actor=name, message=brought):
+                self._tell(name, brought)
             case messages.Command():
                 problem, actions = strategy.command(message.actor, message.action, now)
                 self._act(actions, now)
@@ -192,7 +195,7 @@ class Supervisor(Actor):
         self._base[name] = add_counters((self._base.get(name, {}), last.counters))
 
     def _suspected(self, news: messages.Suspected) -> None:
-        self._tell(AUDITOR, news)
+        self._pass_on(AUDITOR, news)
         now = now_ms(self._clock)
         span = "" if news.start_ms is None else f" between {news.start_ms} and {news.end_ms} ms"
         detail = news.detail + span
@@ -255,6 +258,14 @@ class Supervisor(Actor):
         address = self._addresses.get(name)
         if address is not None:
             self.send(address, message)
+
+    def _pass_on(self, name: str, message: messages.Message) -> None:
+        """To the actor of that name wherever it runs."""
+        child = self._running().children.get(name)
+        if child is not None and child.state is State.ELSEWHERE:
+            self._tell(FLEET, fleet_messages.Elsewhere(name, message))
+        else:
+            self._tell(name, message)
 
     # -- news -----------------------------------------------------------------------------------------------
 

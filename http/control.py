@@ -10,7 +10,9 @@ from typing_extensions import TypedDict
 
 from data_manager.http.answer_types import ReturnedFrom, Time
 from data_manager.http.answers import answer, stamp, stamp_or_none
+from data_manager.http.condition import ELSEWHERE
 from data_manager.http.errors import Refusal, store_errors, unavailable
+from data_manager.http.fleet import FleetValue, fleet_value, holder_of
 from data_manager.http.operations import Access, Answer, Operation, routes_of
 from data_manager.http.params import IncidentParams, Params, parse, parse_path
 from data_manager.http.ports import Services
@@ -18,6 +20,7 @@ from data_manager.http.tokens import Guard
 from data_manager.storage.protocols import Incident
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import FeedError
+from data_manager.system.fleet_messages import FleetNews
 from data_manager.system.messages import ActorView, IncidentNews, Tree
 
 
@@ -47,7 +50,10 @@ class IncidentValue(TypedDict):
 
 
 class ActorValue(TypedDict):
-    """One actor as the supervisor sees it; `detail` is a list with semicolons between its parts."""
+    """One actor as the supervisor sees it; `detail` is a list with semicolons between its parts.
+
+    `holder` is the replica that holds the lease which says where the one of it works that works for all.
+    """
 
     name: str
     symbol: str | None
@@ -63,10 +69,11 @@ class ActorValue(TypedDict):
     uptime_s: float
     lag: int | None
     ever_running: bool
+    holder: str | None
 
 
 class TreeValue(TypedDict):
-    """Every actor in start order, and the incidents that are open."""
+    """Every actor in start order, the incidents that are open, and the replicas, where there may be several."""
 
     taken_at: Time
     started_at: Time
@@ -74,6 +81,7 @@ class TreeValue(TypedDict):
     draining: bool
     actors: list[ActorValue]
     incidents: list[IncidentValue]
+    fleet: FleetValue | None
 
 
 class IncidentEcho(TypedDict):
@@ -92,11 +100,15 @@ class IncidentList(TypedDict):
 
 
 class CommandValue(TypedDict):
-    """A command that the supervisor has accepted, and the actor's state now."""
+    """A command, and the actor's state once it was accepted.
+
+    `holder` is the replica that has taken it up, where there may be several; null while none has.
+    """
 
     actor: str
     action: str
-    state: str
+    state: str | None
+    holder: str | None
 
 
 class ControlRoutes:
@@ -109,7 +121,7 @@ class ControlRoutes:
 
     async def tree(self, request: web.Request) -> web.Response:
         """Every actor as the supervisor sees it, and the incidents that are open."""
-        return answer(request, tree_value(self._tree(), self._system.tree_age_s()))
+        return answer(request, tree_value(self._tree(), self._system.tree_age_s(), self._system.fleet()))
 
     async def incidents(self, request: web.Request) -> web.Response:
         """The newest incidents, newest first, from the catalog."""
@@ -130,21 +142,41 @@ class ControlRoutes:
         return answer(request, body)
 
     async def command(self, request: web.Request) -> web.Response:
-        """Restart, pause or resume one actor; answered once the supervisor has accepted it."""
+        """Restart, pause or resume one actor, in whichever replica it runs; answered once that has been accepted.
+
+        An actor that another replica runs is told through the catalog; after two seconds without an answer from there
+        the status is 202, and whoever holds the actor's lease within half a minute does it.
+        """
         self._guard.demand(request)
         asked = parse_path(CommandPath, request)
         name, action = asked.name, asked.action
-        if name not in {view.name for view in self._tree().actors}:
+        view = next((view for view in self._tree().actors if view.name == name), None)
+        if view is None:
             raise Refusal(404, f"There is no actor named {name}; GET /system/tree lists them.")
         try:
-            done = await self._system.command(name, action)
+            value = await (self._elsewhere(asked) if view.state == ELSEWHERE else self._here(asked))
         except TimeoutError:
             raise Refusal(504, "The supervisor has not answered; look at /system/tree.") from None
         except FeedError:
             raise unavailable("Too many commands are under way; try again in a few seconds.") from None
+        return answer(request, value, status=202 if value["state"] is None else 200)
+
+    async def _here(self, asked: CommandPath) -> CommandValue:
+        done = await self._system.command(asked.name, asked.action)
         if done.problem:
             raise Refusal(409, done.problem)
-        return answer(request, {"actor": name, "action": action, "state": done.state})
+        fleet = self._system.fleet()
+        holder = None if fleet is None else fleet.me
+        return {"actor": asked.name, "action": asked.action, "state": done.state, "holder": holder}
+
+    async def _elsewhere(self, asked: CommandPath) -> CommandValue:
+        found = await self._system.ask_holder(asked.name, asked.action)
+        if found.problem and found.holder is None:
+            raise unavailable(f"{found.problem[0].upper()}{found.problem[1:]}.")
+        if found.problem:
+            raise Refusal(409, found.problem)
+        state = found.state if found.is_done else None
+        return {"actor": asked.name, "action": asked.action, "state": state, "holder": found.holder}
 
     def _tree(self) -> Tree:
         tree = self._system.tree()
@@ -169,7 +201,10 @@ OPERATIONS = (
         "/system/actors/{name:.+}/{action:restart|pause|resume}",
         ControlRoutes.command,
         "system",
-        {200: Answer(CommandValue, "The supervisor has accepted it.")},
+        {
+            200: Answer(CommandValue, "The supervisor has accepted it."),
+            202: Answer(CommandValue, "It is left to whichever replica holds the actor's lease."),
+        },
         names=CommandPath,
         access=Access.TOKEN,
         refuses=(404, 409, 503, 504),
@@ -182,19 +217,20 @@ def routes(services: Services) -> list[web.RouteDef]:
     return routes_of(OPERATIONS, ControlRoutes(services))
 
 
-def tree_value(tree: Tree, age_s: float) -> TreeValue:
+def tree_value(tree: Tree, age_s: float, fleet: FleetNews | None) -> TreeValue:
     """The tree as JSON; its metrics are at `/metrics`."""
     return {
         "taken_at": stamp(tree.taken_ms),
         "started_at": stamp(tree.started_ms),
         "age_s": round(age_s, 3),
         "draining": tree.draining,
-        "actors": [actor_value(view) for view in tree.actors],
+        "actors": [actor_value(view, fleet) for view in tree.actors],
         "incidents": [incident_value(incident) for incident in tree.incidents],
+        "fleet": fleet_value(fleet),
     }
 
 
-def actor_value(view: ActorView) -> ActorValue:
+def actor_value(view: ActorView, fleet: FleetNews | None) -> ActorValue:
     """See ActorValue."""
     return {
         "name": view.name,
@@ -209,6 +245,7 @@ def actor_value(view: ActorView) -> ActorValue:
         "uptime_s": view.uptime_s,
         "lag": view.lag,
         "ever_running": view.ever_running,
+        "holder": holder_of(view, fleet),
         "last_exit_at": stamp_or_none(view.last_exit_ms),
         "started_at": stamp_or_none(view.started_ms),
     }

@@ -195,7 +195,8 @@ class Live:
         tree, findings = self._services.system.tree(), self._findings
         if tree is not None and tree is not self._tree:
             self._tree = tree
-            parts |= {"tree": actors_of(tree), "incidents": incidents_of(tree), "rates": self._rates.add(tree)}
+            actors = actors_of(tree, self._services.system.fleet())
+            parts |= {"tree": actors, "incidents": incidents_of(tree), "rates": self._rates.add(tree)}
         if findings is not None:
             now = now_ms(self._services.clock)
             parts |= {"gaps": gaps_of(findings.gaps), "jobs": jobs_of(findings.jobs, now)}

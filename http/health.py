@@ -169,6 +169,7 @@ class HealthRoutes:
         """
         market, catalog = await asyncio.gather(self._market.problem(), self._catalog.problem())
         tree = self._system.tree()
+        fleet = self._system.fleet()
         self._was_ready = self._was_ready or condition.is_ready(tree)
         ready = market is None and self._was_ready and tree is not None and not tree.draining
         body = {
@@ -179,8 +180,9 @@ class HealthRoutes:
                 catalog_ok=catalog is None,
                 mongo=MONGO in self._backends,
                 mysql=MYSQL in self._backends,
+                fleet=fleet,
             ),
-            "delivery": condition.delivery(tree),
+            "delivery": condition.delivery(tree, fleet),
             "timestamp": self._now(),
         }
         return answer(request, body, status=200 if ready else 503)
@@ -222,8 +224,8 @@ class HealthRoutes:
             measured = None if catalog else self._active(self._current(await self._measured.all()))
         except StoreError as error:
             catalog = str(error)
-        reasons = condition.shortcomings(tree, market, catalog)
-        delivery = condition.delivery(tree)
+        reasons = condition.shortcomings(tree, market, catalog, self._system.fleet())
+        delivery = condition.delivery(tree, self._system.fleet())
         data = {
             **self._counts(found, measured, condition.set_aside(tree)),
             "status": "degraded" if reasons else "operational",

@@ -14,6 +14,7 @@ from data_manager.http.control import actor_value, incident_value
 from data_manager.http.gaps import gap_value
 from data_manager.http.jobs import job_value
 from data_manager.storage.protocols import Gap, Job
+from data_manager.system.fleet_messages import FleetNews
 from data_manager.system.messages import Tree
 
 Value = Mapping[str, object]
@@ -54,10 +55,11 @@ def difference(before: Part, after: Part) -> Difference | None:
     return Difference(changed, removed) if changed or removed else None
 
 
-def actors_of(tree: Tree) -> Part:
+def actors_of(tree: Tree, fleet: FleetNews | None) -> Part:
     """Every actor, in start order."""
     return {
-        view.name: {key: value for key, value in actor_value(view).items() if key != "uptime_s"} for view in tree.actors
+        view.name: {key: value for key, value in actor_value(view, fleet).items() if key != "uptime_s"}
+        for view in tree.actors
     }
 
 

@@ -10,6 +10,7 @@ from data_manager.http.quality import Rules
 from data_manager.http.store_thread import Access, StoreThread
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import Clock
+from data_manager.system.fleet_messages import FleetNews, HolderAnswered
 from data_manager.system.messages import CommandDone, Detected, Hint, Tree
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
@@ -32,6 +33,17 @@ class SystemPort(Protocol):
         """Have the supervisor restart, pause or resume an actor.
 
         Raises TimeoutError when it does not answer in time, FeedError when too many commands wait already.
+        """
+        ...
+
+    def fleet(self) -> FleetNews | None:
+        """All replicas, by the newest look; None where there are no others, or none has been seen yet."""
+        ...
+
+    async def ask_holder(self, actor: str, action: str) -> HolderAnswered:
+        """Have an actor restarted, paused or resumed by the replica that runs it.
+
+        Raises TimeoutError and FeedError as `command` does.
         """
         ...
 

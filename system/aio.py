@@ -59,6 +59,7 @@ class AsyncActor(BaseActor):
                 metrics=self.metrics,
                 send=self._send,
                 symbols=self.symbols,
+                token=init.token,
                 telemetry=self._telemetry,
             )
         )

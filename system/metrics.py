@@ -82,6 +82,8 @@ FAMILIES: dict[str, Family] = {
     "data_manager_actor_restarts_total": Family("counter", "Restarts since the process started.", ("actor",)),
     "data_manager_actor_parked": Family("gauge", "1 while the actor's restart budget is exhausted.", ("actor",)),
     "data_manager_actor_memory_bytes": Family("gauge", "Resident memory.", ("actor",)),
+    "data_manager_lease_held": Family("gauge", "1 for each lease that this replica holds.", ("lease",)),
+    "data_manager_members": Family("gauge", "Replicas that are alive, this one included."),
     "data_manager_dead_letters_total": Family("counter", "Actor messages whose receiver was gone."),
     "data_manager_store_up": Family("gauge", "1 while the store answers the auditor.", ("store",)),
     "data_manager_store_circuit": Family(
@@ -95,6 +97,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "data_manager_audit_cycle_seconds": Family("gauge", "How long the last audit of everything took."),
     "data_manager_audit_rounds_total": Family("counter", "Audits of everything that have ended."),
+    "data_manager_audit_leader_status": Family("gauge", "1 in the replica that audits; absent in others."),
     "data_manager_audit_gaps_detected_total": Family("counter", "Gaps found.", ("symbol", "timeframe")),
     "data_manager_audit_health_score": Family(
         "gauge", "How good a dataset is, 0 to 100; absent while unknown.", ("symbol", "data_type", "timeframe")
@@ -120,6 +123,7 @@ FAMILIES: dict[str, Family] = {
     "data_manager_feed_dropped_total": Family(
         "counter", "Messages of the exchange's streams that were not published.", ("reason",)
     ),
+    "data_manager_audit_backfills_triggered_total": Family("counter", "Jobs made of gaps, all of them."),
     "data_manager_auto_backfill_triggered_total": Family(
         "counter", "Jobs made of gaps.", ("symbol", "timeframe", "reason")
     ),

@@ -335,6 +335,13 @@ class Settings(BaseModel):
         return self.shown().items()
 
     @property
+    def is_replicated(self) -> bool:
+        """Whether this may be one of several replicas: both stores are on servers, and no exchange is its own."""
+        market, catalog = (self.mongodb_url, self.mongodb_host), (self.mysql_uri, self.mysql_host)
+        shared = all(any(place is not None for place in places) for places in (market, catalog))
+        return shared and not self.exchange_enabled
+
+    @property
     def market_dir(self) -> Path:
         """Where the SQLite market files live."""
         return self.data_dir / "market"

@@ -43,6 +43,7 @@ class Context(msgspec.Struct, frozen=True):
     metrics: Metrics
     send: Callable[[Message], None]
     symbols: Symbols
+    token: int = 0  # of the lease that it runs under; 0: there are no leases
     telemetry: Telemetry = NO_TELEMETRY
 
 

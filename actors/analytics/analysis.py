@@ -35,16 +35,18 @@ class Analysis:
         conf, self._troubles = analytics_conf(), Troubles()
         reach_ms = max(REACH_MS, round(1000 * settings.analytics_interval))
         self._clock = clock
-        self._catalog = catalog
         self._cycle = Cycle(market, context.symbols, conf, reach_ms, calculator, self._troubles, clock, metrics)
         self._detective = Detective(market, catalog, conf, calculator, self._troubles, clock, metrics)
 
-    async def cycle(self) -> None:
-        """Documents, then anomalies. Raises StoreUnavailable or StoreFull where the market store takes nothing."""
+    async def cycle(self, catalog: StoreThread[Catalog]) -> None:
+        """Documents, then anomalies, which are kept in this catalog: that of whoever has the schedule.
+
+        Raises StoreUnavailable or StoreFull where the market store takes nothing.
+        """
         self._troubles.begin()
-        await self._detective.look(await self._cycle.run())
+        await self._detective.look(await self._cycle.run(), catalog)
         try:
-            await self._catalog.call(partial(self._troubles.settle, now_ms=now_ms(self._clock)))
+            await catalog.call(partial(self._troubles.settle, now_ms=now_ms(self._clock)))
         except StoreError as error:  # presence.py tells that the catalog is away
             log("troubles_not_kept", logging.DEBUG, cause=str(error))
 

@@ -60,7 +60,7 @@ class Detective:
         self._clock = clock
         self._metrics = metrics
 
-    async def look(self, materials: Mapping[str, Material]) -> None:
+    async def look(self, materials: Mapping[str, Material], catalog: StoreThread[Catalog]) -> None:
         """Judge the bars of a cycle by every method. What cannot be kept now is found again in the next one."""
         for symbol, each in ((Symbol(name), each) for name, each in materials.items()):
             with self._troubles.of(symbol):
@@ -68,7 +68,7 @@ class Detective:
                 for timeframe, bars in each.bars.items():
                     detection = await self._judge(bars, timeframe, each.at_ms, METHODS)
                     found += self._findings(symbol, timeframe, detection)
-                await self._keep(symbol, gravest(found, self._conf.anomalies.most_rows))
+                await self._keep(symbol, gravest(found, self._conf.anomalies.most_rows), catalog)
 
     async def answer(self, asked: DetectRequested) -> Detected:
         """Judge one symbol's bars by one method, now, and keep what is found."""
@@ -82,7 +82,7 @@ class Detective:
         if asked.method in detection.reasons:
             note = f"{asked.method} cannot judge {symbol} {timeframe}: {detection.reasons[asked.method]}."
             return Detected(asked.request_id, note=note)
-        await self._keep(symbol, self._findings(symbol, timeframe, detection))
+        await self._keep(symbol, self._findings(symbol, timeframe, detection), self._catalog)
         return Detected(asked.request_id, tuple(Found(**msgspec.structs.asdict(each)) for each in detection.anomalies))
 
     async def close(self) -> None:
@@ -99,12 +99,12 @@ class Detective:
         series, now = Series(symbol, Candle, timeframe), now_ms(self._clock)
         return [Finding(anomaly, audit_log(series, anomaly, now)) for anomaly in detection.anomalies]
 
-    async def _keep(self, symbol: Symbol, findings: Sequence[Finding]) -> None:
+    async def _keep(self, symbol: Symbol, findings: Sequence[Finding], catalog: StoreThread[Catalog]) -> None:
         """Save what is not known yet, and count it."""
         if not findings:
             return
         try:
-            new = await self._catalog.call(partial(keep, symbol, [each.row for each in findings]))
+            new = await catalog.call(partial(keep, symbol, [each.row for each in findings]))
         except StoreError as error:  # presence.py tells that the catalog is away
             log("anomalies_not_kept", logging.DEBUG, symbol=symbol, cause=str(error))
             return

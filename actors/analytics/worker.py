@@ -18,13 +18,15 @@ from data_manager.actors.analytics.calculator import Calculator
 from data_manager.actors.audit.presence import Presence
 from data_manager.actors.audit.worker import until
 from data_manager.actors.housekeeping.chores import retry_s
-from data_manager.actors.stores import open_catalog, open_market
+from data_manager.actors.stores import open_catalog, open_fenced_catalog, open_market
 from data_manager.http.store_thread import StoreThread
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import StoreError
+from data_manager.system.fleet_messages import Scheduled
 from data_manager.system.logs import log
 from data_manager.system.messages import Detected, DetectRequested, Message
+from data_manager.system.tree import ANALYTICS
 from data_manager.system.worker import Context, Status
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ MAX_REQUESTS = 4  # on demand, that wait
 
 
 class AnalyticsWorker:
-    """Computes on a schedule; the first time as soon as the first history is there."""
+    """Computes on a schedule; the first time as soon as the first history is there. On demand it always answers."""
 
     def __init__(self, context: Context) -> None:
         settings, clock = context.settings, context.clock
@@ -54,6 +56,9 @@ class AnalyticsWorker:
         self._interval_ms = max(1, round(1000 * settings.analytics_interval))
         self._loading: asyncio.Task[Analysis] | None = None
         self._analysis: Analysis | None = None
+        # of the lease under which the schedule is kept: 0 where there are none, None while another replica has it
+        self._token: int | None = None if settings.is_replicated else 0
+        self._rescheduled = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`. A cycle under way is dropped then: the next one computes it all again."""
@@ -82,17 +87,38 @@ class AnalyticsWorker:
                 except asyncio.QueueFull:
                     problem = f"{MAX_REQUESTS} requests wait already: ask again later."
                     self._context.send(Detected(message.request_id, problem=problem))
+            case Scheduled(token=token):
+                if (token or None) != self._token:
+                    self._token = token or None
+                    self._rescheduled.set()
             case _:
                 raise TypeError(f"{self._context.name} does not understand {type(message).__name__}")
 
     async def _cycles(self) -> None:
+        """Of several replicas one has the schedule, for as long as it has the lease."""
+        while True:
+            self._rescheduled.clear()
+            if self._token is None:
+                await self._rescheduled.wait()
+            else:
+                await until(self._rescheduled, self._keep_schedule(self._token))
+
+    async def _keep_schedule(self, token: int) -> None:
+        context = self._context
+        catalog: StoreThread[Catalog] = StoreThread("catalog", lambda: open_fenced_catalog(context, ANALYTICS, token))
+        try:
+            await self._cycle_for_ever(catalog)
+        finally:
+            await catalog.close()
+
+    async def _cycle_for_ever(self, catalog: StoreThread[Catalog]) -> None:
         clock, rng = self._context.clock, self._context.rng
         await self._history()
         analysis = await self._loaded()
         failures = 0
         while True:
             try:
-                await analysis.cycle()
+                await analysis.cycle(catalog)
             except StoreError as error:
                 if not failures:
                     log("analytics_waits", logging.WARNING, cause=str(error))

@@ -69,7 +69,7 @@ async def compute(context: Context, laps: Laps) -> dict[str, float]:
         figures["cycle"] = laps.lap()
         detective = Detective(market, catalog, conf, calculator, troubles, clock, metrics)
         try:
-            await detective.look(materials)
+            await detective.look(materials, catalog)
         finally:
             await detective.close()
         figures["detectors"] = laps.lap() + children_s()

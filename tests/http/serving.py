@@ -23,6 +23,7 @@ from data_manager.storage.protocols import Event, Health, Write
 from data_manager.storage.records import Candle, Depth, Funding, Record, Symbol, Trade
 from data_manager.storage.sqlite import SqliteMarketStore
 from data_manager.system.errors import FeedError
+from data_manager.system.fleet_messages import FleetNews, HolderAnswered
 from data_manager.system.messages import ActorView, CommandDone, Detected, Hint, Tree
 from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
@@ -58,6 +59,9 @@ class HandSetSystem:
         self.hints: list[Hint] = []
         self.assigned: list[tuple[str, ...]] = []
         self.answer: CommandDone | Exception = CommandDone("1", "", "stopping")
+        self.replicas: FleetNews | None = None
+        self.sent_on: list[tuple[str, str]] = []
+        self.holder_said: HolderAnswered | Exception = HolderAnswered("1", "b", True, "stopping")
         self.searches: list[tuple[str, str, str]] = []
         self.detected: Detected | Exception = Detected("1")
 
@@ -72,6 +76,15 @@ class HandSetSystem:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    def fleet(self) -> FleetNews | None:
+        return self.replicas
+
+    async def ask_holder(self, actor: str, action: str) -> HolderAnswered:
+        self.sent_on.append((actor, action))
+        if isinstance(self.holder_said, Exception):
+            raise self.holder_said
+        return self.holder_said
 
     async def detect(self, pair: str, timeframe: str, method: str) -> Detected:
         self.searches.append((pair, timeframe, method))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from data_manager.http.condition import components, delivery, is_ready, set_aside, shortcomings
+from data_manager.system.fleet_messages import FleetNews, Replica
 from data_manager.system.messages import ActorView
 from tests.http.serving import actor, tree, working_tree
 
@@ -172,3 +173,52 @@ def test_shortcomings_are_sentences() -> None:
         "ingest/DUSDT waits for market_store.",
     ]
     assert shortcomings(None, None, None) == ["The supervisor has not reported yet."]
+
+
+# several replicas
+
+THERE = "pod-b/15/2"
+
+
+def replicas(*held: str, router: str = "") -> FleetNews:
+    actors = (("router", "running", router, 17, 0),) if router else ()
+    return FleetNews("pod-a/15/1", (Replica(THERE, "pod-b", 15, "1", 0, held, actors),), dict.fromkeys(held, THERE))
+
+
+def test_what_another_replica_runs_is_healthy_while_that_holds_its_lease() -> None:
+    known = tree(actor("http"), *(actor(name, "elsewhere") for name in ("router", "auditor", "backfill")))
+
+    def found(fleet: FleetNews | None) -> list[str]:
+        every = components(known, market_ok=True, catalog_ok=True, fleet=fleet)
+        return [name for name in ("router", "auditor", "backfill") if every[name] == "healthy"]
+
+    assert found(replicas("router", "auditor", "backfill")) == ["router", "auditor", "backfill"]
+    assert found(replicas("router")) == ["router"]
+    assert found(None) == []
+
+
+def test_what_another_replica_runs_does_not_hold_readiness_up() -> None:
+    elsewhere = [actor(name, "elsewhere") for name in ("router", "ingest/BTCUSDT")]
+    assert is_ready(tree(actor("http"), actor("fleet"), *elsewhere))
+    assert not is_ready(tree(actor("http"), actor("fleet", "waiting", "leases"), *elsewhere))
+
+
+@pytest.mark.parametrize(
+    ("state", "detail", "nats"),
+    [("running", "", "healthy"), ("waiting", "nats", "unhealthy"), ("parked", "", "healthy")],
+)
+def test_a_replica_without_the_router_is_connected_as_its_symbols_are(state: str, detail: str, nats: str) -> None:
+    known = tree(actor("router", "elsewhere"), actor("ingest/BTCUSDT", state, detail))
+    assert components(known, market_ok=True, catalog_ok=True)["nats"] == nats
+
+
+def test_the_delivery_is_that_of_the_router_wherever_it_runs() -> None:
+    known = tree(actor("router", "elsewhere"))
+    assert delivery(known, replicas("router", router="delivery=core")) == "core"
+    assert delivery(known, replicas()) is None
+
+
+def test_what_no_replica_runs_is_told() -> None:
+    known = tree(actor("http"), actor("router", "elsewhere"), actor("auditor", "elsewhere"))
+    assert shortcomings(known, None, None, replicas("router")) == ["auditor runs in no replica."]
+    assert shortcomings(known, None, None, replicas("router", "auditor")) == []

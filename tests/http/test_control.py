@@ -8,6 +8,7 @@ import pytest
 from yarl import URL
 
 from data_manager.storage.protocols import Incident
+from data_manager.system.fleet_messages import FleetNews, HolderAnswered, Replica
 from data_manager.system.messages import CommandDone, IncidentNews
 from tests.http.serving import BUSY, NOW_MS, Api, actor, serving, tree, working_tree
 
@@ -52,6 +53,7 @@ def test_the_tree_shows_every_actor_and_the_open_incidents(tmp_path: Path) -> No
             "ever_running": False,
             "last_exit_at": "2025-10-20T11:59:59.000000+00:00",
             "started_at": "2025-10-20T11:59:55.000000+00:00",
+            "holder": None,
         }
         assert answer.body["actors"][1]["started_at"] is None
         assert answer.body["incidents"] == [
@@ -99,7 +101,7 @@ def test_a_command_reaches_the_actor_it_names(tmp_path: Path, path: str, name: s
         url = URL(f"/system/actors/{path}/{action}", encoded=True)
         answer = await api.post(url, headers=BEARER)
         assert answer.status == 200
-        assert answer.body == {"actor": name, "action": action, "state": "stopping"}
+        assert answer.body == {"actor": name, "action": action, "state": "stopping", "holder": None}
         assert api.system.commands == [(name, action)]
 
     with_api(tmp_path, check)
@@ -205,3 +207,82 @@ def test_incidents_come_from_the_catalog_newest_first(tmp_path: Path) -> None:
         ]
 
     with_api(tmp_path, check)
+
+
+# several replicas
+
+
+HERE, THERE = "pod-a/15/1", "pod-b/15/2"
+REPLICAS = FleetNews(
+    HERE,
+    (
+        Replica(HERE, "pod-a", 15, "1.0", NOW_MS, (), (("http", "running", "", 16, 0),)),
+        Replica(THERE, "pod-b", 15, "1.0", NOW_MS, ("router",), (("router", "running", "delivery=core", 17, 2),)),
+    ),
+    {"router": THERE},
+)
+
+
+def with_replicas(folder: Path, check: Callable[[Api], Awaitable[None]]) -> None:
+    async def checked(api: Api) -> None:
+        api.system.latest = tree(actor("http"), actor("router", "elsewhere"), actor("auditor", "elsewhere"))
+        api.system.replicas = REPLICAS
+        await check(api)
+
+    with_api(folder, checked)
+
+
+def test_the_tree_shows_all_replicas_and_who_holds_what(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        body = (await api.get("/system/tree")).body
+        assert {actor["name"]: actor["holder"] for actor in body["actors"]} == {
+            "http": None,
+            "router": THERE,
+            "auditor": None,
+        }
+        assert body["fleet"]["me"] == HERE
+        assert body["fleet"]["replicas"][1] == {
+            "replica": THERE,
+            "host": "pod-b",
+            "pid": 15,
+            "version": "1.0",
+            "started_at": "2025-10-20T12:00:00.000000+00:00",
+            "leases": ["router"],
+            "actors": [{"name": "router", "state": "running", "detail": "delivery=core", "pid": 17, "restarts": 2}],
+        }
+
+    with_replicas(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "expected"),
+    [
+        (HolderAnswered("1", THERE, True, "stopping"), 200, {"state": "stopping", "holder": THERE}),
+        (HolderAnswered("1", THERE), 202, {"state": None, "holder": THERE}),
+        (HolderAnswered("1"), 202, {"state": None, "holder": None}),
+        (HolderAnswered("1", THERE, True, "", "router is paused"), 409, {"detail": "router is paused"}),
+        (HolderAnswered("1", is_done=True, problem="the catalog is away"), 503, {"detail": "The catalog is away."}),
+        (TimeoutError(), 504, {}),
+        (BUSY, 503, {}),
+    ],
+)
+def test_an_actor_that_another_replica_runs_is_told_there(
+    tmp_path: Path, said: HolderAnswered | Exception, status: int, expected: dict[str, object]
+) -> None:
+    async def check(api: Api) -> None:
+        api.system.holder_said = said
+        answer = await api.post("/system/actors/router/restart", headers=BEARER)
+        assert answer.status == status
+        assert {key: answer.body[key] for key in expected} == expected
+        assert (api.system.sent_on, api.system.commands) == ([("router", "restart")], [])
+
+    with_replicas(tmp_path, check)
+
+
+def test_an_actor_that_runs_here_is_told_here(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        answer = await api.post("/system/actors/http/restart", headers=BEARER)
+        assert (answer.status, answer.body["holder"]) == (200, HERE)
+        assert api.system.sent_on == []
+
+    with_replicas(tmp_path, check)

@@ -103,14 +103,14 @@ def wild(bars: Bars, *places: int) -> Bars:
 
 def test_what_is_found_again_is_neither_another_row_nor_counted_again(tmp_path: Path) -> None:
     async def check(found: Found) -> None:
-        await found.detective.look(of(wild(HOURS, len(HOURS) - 50)))
+        await found.detective.look(of(wild(HOURS, len(HOURS) - 50)), found.door)
         first, counted = found.rows(), found.counted()
         assert counted == len(first) > 0
         assert any("method=zscore" in row.details and row.severity == "critical" for row in first)
         assert {(row.audit_type, row.dataset_id, row.symbol) for row in first} == {
             ("anomaly", "candles_BTCUSDT_1h", "BTCUSDT")
         }
-        await found.detective.look(of(wild(HOURS, len(HOURS) - 50)))
+        await found.detective.look(of(wild(HOURS, len(HOURS) - 50)), found.door)
         assert (found.rows(), found.counted()) == (first, counted)
 
     with_detective(lambda: Found(tmp_path), check)
@@ -120,7 +120,7 @@ def test_of_one_symbol_and_cycle_no_more_rows_are_kept_than_the_limit(tmp_path: 
     conf = msgspec.structs.replace(CONF, anomalies=msgspec.structs.replace(CONF.anomalies, most_rows=3))
 
     async def check(found: Found) -> None:
-        await found.detective.look(of(wild(HOURS, *range(len(HOURS) - 150, len(HOURS), 15))))
+        await found.detective.look(of(wild(HOURS, *range(len(HOURS) - 150, len(HOURS), 15))), found.door)
         assert len(found.rows()) == found.counted() == 3
         assert {row.severity for row in found.rows()} == {"critical"}
 
@@ -129,7 +129,7 @@ def test_of_one_symbol_and_cycle_no_more_rows_are_kept_than_the_limit(tmp_path: 
 
 def test_a_catalog_that_is_away_costs_rows_and_no_answer(tmp_path: Path) -> None:
     async def check(found: Found) -> None:
-        await found.detective.look(of(wild(HOURS, len(HOURS) - 50)))
+        await found.detective.look(of(wild(HOURS, len(HOURS) - 50)), found.door)
         assert (found.rows(), found.counted()) == ([], 0)
 
     with_detective(lambda: Found(tmp_path, catalog_away=True), check)
