@@ -12,6 +12,7 @@ from data_manager.system.commands.checks.check import MIB, Check, fail, ok, warn
 
 # Private memory as measured (see the README): of an ingest process, and of all other parts together.
 INGEST_BYTES, OTHERS_BYTES = 20 * MIB, 400 * MIB
+LEAST_MB = 64  # no ingest process can do with less
 CGROUPS = Path("/sys/fs/cgroup")
 NO_LIMIT = 2**60  # bytes; version 1 of cgroups writes about 2**63 where there is none
 LIMIT_FILES = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))  # v2, v1
@@ -43,11 +44,28 @@ def judged(symbols: int, hard_limit_mb: int, host: Memory, running: int | None) 
         most = max(0, room - OTHERS_BYTES) // INGEST_BYTES
         fix = f"name no more than {most:,} symbols in SUPPORTED_PAIRS, or give it more memory"
         return fail("memory", f"{found}.", fix if most else "give it more memory, or stop what else runs here")
+    together = OTHERS_BYTES + symbols * hard_limit_mb * MIB
+    if host.limit is not None and together > host.limit:
+        return over_limit(symbols, hard_limit_mb, together, host.limit)
     if need + hard_limit_mb * MIB > room:
-        fix = f"set INGEST_MEMORY_HARD_MB to {max(64, (room - need) // MIB)} (and INGEST_MEMORY_SOFT_MB below it)"
+        fix = f"set INGEST_MEMORY_HARD_MB to {max(LEAST_MB, (room - need) // MIB)} (and INGEST_MEMORY_SOFT_MB below it)"
         return warn("memory", f"{found}; a symbol that runs wild may take {hard_limit_mb:,} more.", fix)
-    together = (OTHERS_BYTES + symbols * hard_limit_mb * MIB) // MIB
-    return ok("memory", f"{found}; with every symbol at its hard limit it would be {together:,} MiB.")
+    return ok("memory", f"{found}; with every symbol at its hard limit it would be {together // MIB:,} MiB.")
+
+
+def over_limit(symbols: int, hard_limit_mb: int, together: int, limit: int) -> Check:
+    """A container's limit would act before a process's own, and then Kubernetes ends all of it."""
+    found = (
+        f"{symbols:,} symbols at their hard limit of {hard_limit_mb:,} MiB each would take {together // MIB:,} MiB with"
+        f" the rest, more than the {limit // MIB:,} that this group of processes may have: all of it would be ended."
+    )
+    raised = f"raise its limit to {-(-together // MIB):,} MiB"
+    each = (limit - OTHERS_BYTES) // symbols // MIB
+    if each < LEAST_MB:
+        return fail("memory", found, raised)
+    return fail(
+        "memory", found, f"{raised}, or set INGEST_MEMORY_HARD_MB to {each} (and INGEST_MEMORY_SOFT_MB below it)"
+    )
 
 
 def measured(proc: Path = Path("/proc"), cgroups: Path = CGROUPS) -> Memory:

@@ -53,6 +53,20 @@ def test_the_limit_of_a_group_of_processes_counts_where_it_is_lower():
     assert Memory(100, limit=512, used=600).room == 0
 
 
+def test_a_container_whose_limit_would_act_before_a_processs_own_is_refused():
+    host = Memory(64 * 1024 * MIB, limit=2048 * MIB, used=600 * MIB)
+    found = judged(5, 512, host, None)
+    assert found.verdict is Verdict.FAIL
+    assert "5 symbols at their hard limit of 512 MiB each would take 2,960 MiB" in found.found
+    assert found.fix == (
+        "raise its limit to 2,960 MiB, or set INGEST_MEMORY_HARD_MB to 329 (and INGEST_MEMORY_SOFT_MB below it)"
+    )
+    assert judged(5, 329, host, None).verdict is Verdict.OK
+    assert judged(5, 330, host, None).verdict is Verdict.FAIL
+    assert judged(5, 512, host._replace(limit=2960 * MIB), None).verdict is Verdict.OK
+    assert judged(40, 64, host, None).fix == "raise its limit to 2,960 MiB"
+
+
 def make_host(folder: Path, group: str) -> tuple[Path, Path]:
     proc, groups = folder / "proc", folder / "cgroup"
     (proc / "self").mkdir(parents=True)
