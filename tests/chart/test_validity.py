@@ -54,7 +54,7 @@ def test_every_object_of_every_set_of_values_is_valid(name: str, version: str) -
 def test_the_sets_between_them_render_every_template() -> None:
     kinds = {each["kind"] for name in SETS for each in rendered(name).objects}
     optional = {"HorizontalPodAutoscaler", "PodDisruptionBudget", "PersistentVolumeClaim", "NetworkPolicy", "Job"}
-    assert optional | {"ServiceMonitor"} <= kinds
+    assert optional | CRDS.keys() <= kinds
 
 
 def test_a_kind_that_nobody_knows_is_an_error() -> None:
@@ -88,6 +88,15 @@ def test_a_package_holds_what_the_link_points_at_and_not_the_sets_for_tests(tmp_
     assert not [name for name in held if name.startswith("ci/")]
     assert {"README.md", "values.schema.json", "templates/NOTES.txt"} <= held.keys()
     assert render({}, archive).objects == render({}).objects
+
+
+def test_alerts_and_dashboard_are_those_of_conf() -> None:
+    made = rendered("everything")
+    rule, dashboard = made.one("PrometheusRule"), made.one("ConfigMap", "-dashboard")
+    assert rule["spec"] == yaml.safe_load((ROOT / "conf" / "alerts.yaml").read_text())
+    assert dashboard["data"] == {"data-manager.json": (ROOT / "conf" / "grafana-dashboard.json").read_text()}
+    assert dashboard["metadata"]["labels"]["dashboards"] == "data"
+    assert not render().all("PrometheusRule")
 
 
 def test_alerts_are_taken_as_they_stand(tmp_path: Path) -> None:
