@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from data_manager.http.condition import NOT_HERE
 from data_manager.http.control import actor_value, incident_value
 from data_manager.http.gaps import gap_value
 from data_manager.http.jobs import job_value
@@ -97,13 +98,17 @@ class Rates:
         self._seen: deque[tuple[int, dict[str, Counted]]] = deque()
 
     def add(self, tree: Tree) -> Part:
-        """The rates as they are with this tree; None for a symbol of which one count is known only."""
+        """The rates as they are with this tree, of the symbols whose actors are here: nobody else is heard.
+
+        None for a symbol of which one count is known only.
+        """
         now, counts = tree.taken_ms, counted(tree)
         self._seen.append((now, counts))
         while len(self._seen) > 2 and now - self._seen[1][0] >= RATE_WINDOW_MS:
             self._seen.popleft()
         then, first = self._seen[0]
         seconds = (now - then) / 1000
+        here = {view.symbol for view in tree.actors if view.state not in NOT_HERE}
         return {
             symbol: {
                 "symbol": symbol,
@@ -112,6 +117,7 @@ class Rates:
                 "quarantined": int(count.quarantined),
             }
             for symbol, count in counts.items()
+            if symbol in here
         }
 
 

@@ -319,8 +319,19 @@ def test_a_rate_is_the_mean_of_the_last_ten_seconds() -> None:
 def test_a_symbol_that_came_later_has_no_rate_at_first() -> None:
     rates = Rates()
     rates.add(at(0, 5))
-    new = working_tree(counters=dict([stored("SOLUSDT", 50)]), taken_ms=NOW_MS + 1000)
+    actors = *working_tree().actors, actor("ingest/SOLUSDT")
+    new = tree(*actors, counters=dict([stored("SOLUSDT", 50)]), taken_ms=NOW_MS + 1000)
     assert rates.add(new)["SOLUSDT"]["events_per_second"] is None
+
+
+def test_a_symbol_that_has_gone_is_not_told_to_be_silent() -> None:
+    rates = Rates()
+    assert "BTCUSDT" in rates.add(at(0, 5))
+    for state in ("retired", "elsewhere"):
+        gone = tree(actor("ingest/BTCUSDT", state), actor("ingest/ETHUSDT"), counters=dict([stored("BTCUSDT", 50)]))
+        assert set(rates.add(gone)) == {"ETHUSDT"}
+    no_more = tree(actor("ingest/ETHUSDT"), counters=dict([stored("BTCUSDT", 50)]))
+    assert set(rates.add(no_more)) == {"ETHUSDT"}
 
 
 def test_a_symbols_events_are_the_sum_over_types_and_outcomes() -> None:

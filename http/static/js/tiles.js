@@ -8,7 +8,7 @@ const SPARK_POINTS = 90;
 const SECOND_MS = 1000;
 const GOOD_SCORE = 90; // as in conf/audit.yaml
 const LAG_MAX = 100; // batches that may wait for a symbol before it is worth a look
-const WELL = new Set(["running", "retired"]);
+const WELL = new Set(["running", "retired", "elsewhere"]);
 
 const history = [];
 

@@ -5,7 +5,7 @@ import { $, el, say, toast, tone } from "./dom.js";
 import { DASH, count, duration, ms } from "./format.js";
 import { WindowedTable, cell, head } from "./table.js";
 
-const TONES = { running: "good", waiting: "warn", starting: "info", stopping: "warn", paused: "quiet", parked: "bad", retired: "quiet" };
+const TONES = { running: "good", waiting: "warn", starting: "info", stopping: "warn", paused: "quiet", parked: "bad", retired: "quiet", elsewhere: "quiet" };
 const SECOND_MS = 1000;
 
 async function order(actor, action, button) {
@@ -48,6 +48,7 @@ function makeRow({ name }) {
       say(cause, why || DASH);
       cause.title = why;
       const resumes = actor.state === "paused" || actor.state === "parked";
+      restart.hidden = pause.hidden = actor.state === "retired"; // it would be refused: the symbol has to be added again
       pause.dataset.action = resumes ? "resume" : "pause";
       say(pause, resumes ? "Resume" : "Pause");
       pause.setAttribute("aria-label", `${pause.textContent} ${name}`);
