@@ -56,3 +56,8 @@ def test_what_only_the_start_needs_is_not_in_what_every_actor_imports():
     imported = imported_by("data_manager.system.messages")
     assert "pydantic" in imported
     assert not imported & {*HEAVY, *START_ONLY}
+
+
+@pytest.mark.parametrize("module", ["data_manager.storage.symbols", "data_manager.storage.symbols_file"])
+def test_main_reads_the_list_of_symbols_without_what_no_actor_needs(module: str):
+    assert not imported_by(module) & {*HEAVY, *START_ONLY}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -14,9 +15,20 @@ from pathlib import Path
 
 import pytest
 
-from data_manager.system.lifecycle import SystemDied, descendants_of, free_port, logging_at_least
+from data_manager.storage.catalog import SqlCatalog
+from data_manager.storage.symbols import add, retire
+from data_manager.system.clock import SystemClock
+from data_manager.system.lifecycle import (
+    SystemDied,
+    descendants_of,
+    free_port,
+    logging_at_least,
+    symbols_at_start,
+)
 from data_manager.system.messages import TreeQuery
+from data_manager.system.settings import Settings
 from tests.eventually import eventually_sync
+from tests.log_capture import logs_to
 from tests.servers.service import alive, monotonic
 from tests.servers.tree import dummy, running_tree
 
@@ -128,3 +140,32 @@ def test_two_systems_on_one_machine_do_not_join(tmp_path: Path) -> None:
         assert one.tree.command(A, "pause") == ""
         one.until_state(A, "paused")
         assert two.until_state(A, "running").restarts == 0
+
+
+# -- symbols ------------------------------------------------------------------------------------------------
+
+
+def test_the_symbols_at_the_start_are_those_of_the_settings_until_the_catalog_knows_better(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, supported_pairs="BTCUSDT,ETHUSDT")  # type: ignore[arg-type]
+    assert symbols_at_start(settings) == ("BTCUSDT", "ETHUSDT")
+    with contextlib.closing(SqlCatalog(f"sqlite:///{settings.catalog_file}", clock=SystemClock())) as catalog:
+        add(catalog, "XRPUSDT", settings.supported_pairs, 1)
+        retire(catalog, "BTCUSDT", settings.supported_pairs, 2)
+        with logs_to(lines := io.StringIO()):
+            assert symbols_at_start(settings) == ("ETHUSDT", "XRPUSDT")  # also while another has it open
+    (line,) = lines.getvalue().splitlines()
+    assert '"symbols_stay_retired"' in line
+    assert '"BTCUSDT"' in line
+
+
+def test_a_catalog_that_cannot_be_read_leaves_it_to_the_settings_and_is_told(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, supported_pairs="BTCUSDT")  # type: ignore[arg-type]
+    settings.catalog_file.write_bytes(b"this is no database" * 1000)
+    with logs_to(lines := io.StringIO()):
+        assert symbols_at_start(settings) == ("BTCUSDT",)
+    assert '"symbols_unknown"' in lines.getvalue()
+
+
+def test_main_asks_no_server_for_the_list(tmp_path: Path) -> None:
+    uri = f"mysql://nobody@127.0.0.1:{free_port()}/nowhere"
+    assert symbols_at_start(Settings(data_dir=tmp_path, supported_pairs="BTCUSDT", mysql_uri=uri)) == ("BTCUSDT",)  # type: ignore[arg-type]
