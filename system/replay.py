@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -109,13 +111,14 @@ async def replay(
     *,
     rate: float | None = None,
     speed: float | None = None,
-    progress: Callable[[int], None] = lambda events: None,
+    progress: Callable[[int, float | None], None] = lambda events, share: None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Replayed:
     """Publish the recording on NATS_CONSUMER_SUBJECT.
 
     `rate` paces by events a second, `speed` by event time with the first event due now; with neither, events
-    go as fast as NATS takes them. `progress` hears now and then, and at the end, how many were handed over.
+    go as fast as NATS takes them. `progress` hears now and then, and at the end, how many were handed over, and which
+    part of the file that is (see `part_read`).
 
     Raises ConfigError for options that do not fit and a file that cannot be read, DataError (naming the line)
     for a file that is no NDJSON, and FeedError when NATS is not there within NATS_CONNECT_TIMEOUT or does not
@@ -130,7 +133,8 @@ async def replay(
             began = clock.monotonic()
             try:
                 await publisher.open()
-                await _publish_all(read_lines(file, path), publisher, pace, clock, progress, sleep)
+                tell = partial(_tell, progress, file)
+                await _publish_all(read_lines(file, path), publisher, pace, clock, tell, sleep)
                 await _drain(publisher)
             finally:
                 await publisher.close()
@@ -145,6 +149,13 @@ def open_recording(path: Path) -> BinaryIO:
         return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
     except OSError as error:
         raise ConfigError(f"the recording {path} cannot be read: {error.strerror or error}") from error
+
+
+def part_read(file: BinaryIO) -> float | None:
+    """Which part of a recording is read, by its bytes on the disk; None where those say nothing, as of a pipe."""
+    on_disk = file.fileobj if isinstance(file, gzip.GzipFile) else file
+    size = os.fstat(on_disk.fileno()).st_size
+    return min(on_disk.tell() / size, 1.0) if size else None
 
 
 def read_lines(file: BinaryIO, path: Path) -> Iterator[Line]:
@@ -182,6 +193,10 @@ def _event_ms(raw: bytes, number: int, path: Path) -> int | None:
     if not isinstance(event, dict):
         return None
     return next((ms for key in ("E", "T") if isinstance(ms := event.get(key), int) and ms > 0), None)
+
+
+def _tell(progress: Callable[[int, float | None], None], file: BinaryIO, events: int) -> None:
+    progress(events, part_read(file))
 
 
 async def _publish_all(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +12,7 @@ from data_manager.system.commands.options import Assign, ConfigFile, LogLevel, N
 from data_manager.system.errors import ConfigError
 
 if TYPE_CHECKING:
-    from data_manager.system.clock import Clock
     from data_manager.system.replay import Replayed
-
-TELL_EVERY_S = 5.0  # between lines of progress where there is no terminal
 
 
 def replay(
@@ -30,6 +25,7 @@ def replay(
     config_file: ConfigFile = None,
     assign: Assign = None,
     log_level: LogLevel = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a line.")] = False,
 ) -> None:
     """Publish a recording on the feed's subject.
 
@@ -38,7 +34,11 @@ def replay(
     """
     import asyncio
 
+    import msgspec
+
     from data_manager.system.clock import SystemClock
+    from data_manager.system.commands.progress import progress
+    from data_manager.system.commands.service import echo_json
     from data_manager.system.logs import configure
     from data_manager.system.replay import replay as publish
     from data_manager.system.settings import EMBEDDED
@@ -48,9 +48,13 @@ def replay(
         raise ConfigError("A replay needs a server that runs: name it with --nats nats://HOST:PORT.")
     configure("replay", settings.log_level, sys.stderr, human=True)
     clock = SystemClock()
-    with progress(clock) as tell:
+    with progress(clock, "event") as tell:
         done = asyncio.run(publish(recording, settings, clock, rate=rate, speed=speed, progress=tell))
-    typer.echo(summary(done, settings.nats_consumer_subject))
+    subject = settings.nats_consumer_subject
+    if as_json:
+        echo_json(msgspec.json.encode({**msgspec.structs.asdict(done), "subject": subject}))
+    else:
+        typer.echo(summary(done, subject))
 
 
 def summary(done: Replayed, subject: str) -> str:
@@ -58,31 +62,3 @@ def summary(done: Replayed, subject: str) -> str:
     per_second = done.published / done.seconds if done.seconds else 0
     kept = "captured by a stream" if done.captured else "no stream captured them: only who listened has them"
     return f"{done.published} events published on {subject} in {done.seconds:.1f} s, {per_second:.0f} a second; {kept}."
-
-
-@contextmanager
-def progress(clock: Clock) -> Iterator[Callable[[int], None]]:
-    """Show how many events were published: a live line on a terminal, else a line now and then; on stderr."""
-    if not sys.stderr.isatty():
-        yield told_in_lines(clock)
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events published"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("replay", total=None)
-        yield lambda events: bar.update(task, completed=events)
-
-
-def told_in_lines(clock: Clock) -> Callable[[int], None]:
-    """Tell progress on stderr, at most every TELL_EVERY_S."""
-    told_at = clock.monotonic()
-
-    def tell(events: int) -> None:
-        nonlocal told_at
-        if clock.monotonic() - told_at >= TELL_EVERY_S:
-            told_at = clock.monotonic()
-            typer.echo(f"{events} events published", err=True)
-
-    return tell

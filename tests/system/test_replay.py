@@ -28,6 +28,7 @@ from data_manager.system.replay import (
     Replayed,
     open_recording,
     pace_of,
+    part_read,
     read_lines,
     replay,
 )
@@ -231,12 +232,40 @@ def test_a_stream_gets_every_line_once_in_order_and_byte_for_byte(tmp_path: Path
     path = tmp_path / "recording.ndjson"
     facts = write_recording(path)
     heard: list[int] = []
+    parts: list[float | None] = []
+
+    def hear(events: int, part: float | None) -> None:
+        heard.append(events)
+        parts.append(part)
+
     with NatsServer(tmp_path / "nats") as server:
-        replayed, stored = asyncio.run(with_stream(path, server.url, progress=heard.append))
+        replayed, stored = asyncio.run(with_stream(path, server.url, progress=hear))
     assert stored == path.read_bytes().splitlines()
     assert (replayed.published, replayed.captured) == (facts.messages, True)
     assert heard[-1] == facts.messages
     assert all(a <= b for a, b in pairwise(heard))
+    assert all(a is not None and b is not None and a < b for a, b in pairwise(parts[:-1]))
+    assert parts[-1] == 1.0
+
+
+@pytest.mark.parametrize("name", ["r.ndjson", "r.ndjson.gz"])
+def test_which_part_is_read_is_told_by_the_bytes_on_the_disk(tmp_path: Path, name: str) -> None:
+    path, rng = tmp_path / name, random.Random(1)
+    rows = b"\n".join(b'{"n":%d}' % rng.getrandbits(64) for _ in range(20_000))
+    path.write_bytes(gzip.compress(rows) if name.endswith(".gz") else rows)
+    with open_recording(path) as file:
+        assert part_read(file) == 0
+        parts = [part_read(file) for _ in read_lines(file, path)]
+    assert all(a is not None and b is not None and a <= b for a, b in pairwise(parts))
+    assert parts[len(parts) // 2] == pytest.approx(0.5, abs=0.1)
+    assert parts[-1] == 1.0
+
+
+def test_of_an_empty_file_no_part_can_be_told(tmp_path: Path) -> None:
+    path = tmp_path / "r.ndjson"
+    path.write_bytes(b"")
+    with open_recording(path) as file:
+        assert part_read(file) is None
 
 
 def test_an_archive_is_replayed_like_the_file_in_it(tmp_path: Path) -> None:
@@ -295,7 +324,7 @@ def test_a_broker_restart_in_the_middle_loses_and_doubles_nothing(tmp_path: Path
             await asyncio.to_thread(server.start)
 
         (replayed, stored), _ = await asyncio.gather(
-            with_stream(path, server.url, rate=1500, progress=heard.append), disturb()
+            with_stream(path, server.url, rate=1500, progress=lambda events, part: heard.append(events)), disturb()
         )
         assert replayed.published == 1535
         assert sorted(stored) == sorted(path.read_bytes().splitlines())
