@@ -32,11 +32,15 @@ def everywhere(name: str, data_type: str, value: float, timeframe: str = "") -> 
 
 
 class Case(NamedTuple):
-    """What is changed of a healthy service so that one alert fires `at` a time, and so that it does not quite."""
+    """What is changed of a healthy service so that one alert fires `at` a time, and so that it does not quite.
+
+    `since` is the minute from which what fires is so, and has to last.
+    """
 
     at: str
     firing: Mapping[str, str]
     silent: Mapping[str, str]
+    since: int = 0
 
 
 ROUTES = 'endpoint="/data/trades",method="GET"'
@@ -64,9 +68,12 @@ CASES = {
     "DataManagerFeedSilent": Case(
         "30m",
         {RAW: stops(6000), **{stored(symbol): stops() for symbol in SYMBOLS}},
-        {RAW: then(growing(6000, 27), "162000", growing(6000, 10, start=162000))},  # a minute's pause
+        {RAW: then(growing(6000, 27), "162000", growing(6000, 10, start=162000))},  # a minute's pause,
+        since=22,
     ),
-    "DataManagerSymbolsQuiet": Case("68m", {stored("BTCUSDT"): stops(after=60)}, {stored("BTCUSDT"): stops(after=64)}),
+    "DataManagerSymbolsQuiet": Case(
+        "68m", {stored("BTCUSDT"): stops(after=60)}, {stored("BTCUSDT"): stops(after=64)}, since=62
+    ),
     "DataManagerFeedNearlyFull": Case(
         "30m",
         {"data_manager_feed_headroom_seconds": steady(1800)},
@@ -76,8 +83,9 @@ CASES = {
         "40m",
         {"data_manager_router_lag_messages": growing(1000, start=15_000)},
         {"data_manager_router_lag_messages": growing(-1000, start=90_000)},
+        since=6,
     ),
-    "DataManagerIngestLags": Case("40m", {LAG: growing(50, start=900)}, {LAG: growing(-50, start=4000)}),
+    "DataManagerIngestLags": Case("40m", {LAG: growing(50, start=900)}, {LAG: growing(-50, start=4000)}, since=3),
     "DataManagerStoredLate": Case("40m", {LATE: growing(5900)}, {LATE: growing(5950)}),
     "DataManagerFeedDrops": Case("30m", {DROPPED: growing(5)}, {DROPPED: steady(500)}),
     "DataManagerGapsSuspected": Case("30m", {DISCARDED: then("0x25", "1x20")}, {CHAIN: growing(1)}),
@@ -93,6 +101,7 @@ CASES = {
         "60m",
         {"data_manager_audit_rounds_total": stops(0.2, 10)},
         {"data_manager_audit_rounds_total": growing(0.04)},
+        since=40,
     ),
     "DataManagerQuarantineGrows": Case(
         "40m",
@@ -123,12 +132,10 @@ CASES = {
         {parked("ingest/BTCUSDT"): then("0x5", "1", "0x20")},
     ),
     "DataManagerActorsDown": Case(
-        "30m",
-        {up("analytics"): then("1x5", steady(0))},
-        {up("analytics"): then("1x24", steady(0))},
+        "30m", {up("analytics"): then("1x5", steady(0))}, {up("analytics"): then("1x24", steady(0))}, since=6
     ),
     "DataManagerActorsRestart": Case(
-        "40m", {RESTARTS: then("0x20", "1 2 3 4 5", "6x20")}, {RESTARTS: then("0x20", "1 2", "3x20")}
+        "40m", {RESTARTS: then("0x20", "1 2 3 4 5", "6x20")}, {RESTARTS: then("0x20", "1 2", "3x20")}, since=23
     ),
     "DataManagerStoreAway": Case(
         "20m",
@@ -139,6 +146,7 @@ CASES = {
             FAILED: growing(60),
         },
         {'data_manager_store_up{store="market_store"}': then("1x19", "0", steady(1))},
+        since=11,
     ),
     "DataManagerStoreSheds": Case("20m", {SHED: growing(100)}, {SHED: steady(5000)}),
     "DataManagerDiskLow": Case(
@@ -156,6 +164,7 @@ CASES = {
         "90m",
         {"data_manager_analytics_cycles_total": stops(0.07, 10)},
         {"data_manager_analytics_cycles_total": growing(0.02)},
+        since=70,
     ),
     "DataManagerAnalyticsEmpty": Case(
         "70m",
@@ -189,8 +198,12 @@ def test_of_a_healthy_service_nothing_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_fires_and_nothing_else_does(tmp_path: Path, name: str) -> None:
-    check(tmp_path, healthy() | dict(CASES[name].firing), {CASES[name].at: [name]})
+def test_it_fires_once_it_lasts_and_nothing_else_does(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    firing = {case.at: [name]}
+    if lasting := rules("alert")[name].get("for"):
+        firing |= {f"{case.since + minutes(lasting) - 1}m": []}
+    check(tmp_path, healthy() | dict(case.firing), firing)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -221,6 +234,25 @@ def test_a_broker_that_is_away_is_one_alert_whatever_waits_for_it(tmp_path: Path
         **{stored(symbol): stops() for symbol in SYMBOLS},
     }
     check(tmp_path, inputs, {"25m": ["DataManagerNatsAway"], "35m": ["DataManagerNatsAway"]})
+
+
+def test_while_a_store_is_away_nothing_is_told_that_follows_from_it(tmp_path: Path) -> None:
+    inputs = healthy() | {
+        'data_manager_store_up{store="market_store"}': then("1x20", steady(0)),
+        RAW: stops(6000),
+        **{stored(symbol): stops() for symbol in SYMBOLS},
+        up("analytics"): then("1x20", steady(0)),
+        "data_manager_router_lag_messages": growing(1000),
+        LAG: growing(50),
+        LATE: growing(5000),
+        QUICK: steady(0),
+        SLOWER: growing(50),
+        FAILED: then("0x20", growing(600)),
+        "data_manager_audit_rounds_total": stops(0.2),
+        "data_manager_analytics_cycles_total": stops(0.07),
+    }
+    firing = {"25m": ["DataManagerStoreAway"], "110m": ["DataManagerStoreAway", "DataManagerFreshnessBurns"]}
+    check(tmp_path, inputs, firing)
 
 
 def test_a_hundred_symbols_that_are_silent_with_the_feed_are_one_alert(tmp_path: Path) -> None:
@@ -259,6 +291,11 @@ def test_a_replica_that_does_not_hold_a_symbol_says_nothing_of_it(tmp_path: Path
     check(tmp_path, healthy() | elsewhere, {"30m": []})
 
 
-def at_work(minutes: int) -> dict[str, str]:
+def minutes(duration: str) -> int:
+    """A rule's `for`, in minutes."""
+    return int(duration[:-1]) * {"m": 1, "h": 60}[duration[-1]]
+
+
+def at_work(length: int) -> dict[str, str]:
     """A healthy service for so long."""
-    return {series: values.removesuffix(f"x{MINUTES}") + f"x{minutes}" for series, values in healthy().items()}
+    return {series: values.removesuffix(f"x{MINUTES}") + f"x{length}" for series, values in healthy().items()}
