@@ -25,6 +25,7 @@ CHORES = {
     "findings",
     "datasets",
     "lineage",
+    "symbols",
 }
 
 
@@ -59,6 +60,9 @@ def test_every_chore_is_done(tmp_path: Path) -> None:
         await eventually(lambda: stores.catalog.incidents(open_only=True))
         await eventually(lambda: stores.gauge("store_data_bytes", store="market"))
         await eventually(lambda: stores.gauge("store_data_bytes", store="catalog"))
+        await eventually(
+            lambda: [each.symbol for each in stores.catalog.symbols()] == sorted(Settings().supported_pairs)
+        )
         await cancelled(running)
 
     with_stores(tmp_path, check)
