@@ -46,6 +46,7 @@ class AuditWorker:
         self._rounds = self._watch = None
         if settings.enable_auditor:
             self._rounds, self._watch = self._audits()
+            context.metrics.set("data_manager_audit_leader_status", 1)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; see Worker. A call to a store that is under way then ends by itself."""

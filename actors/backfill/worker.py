@@ -179,6 +179,7 @@ class BackfillWorker:
             partial(take_up, most=most, least_ms=least_ms, now_ms=now, rng=self._context.rng)
         )
         for job in jobs:
+            self._context.metrics.inc("data_manager_audit_backfills_triggered_total")
             self._context.metrics.inc(
                 "data_manager_auto_backfill_triggered_total",
                 symbol=job.symbol,

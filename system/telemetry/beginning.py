@@ -74,6 +74,9 @@ def telemetry_modules(settings: Settings) -> tuple[str, ...]:
     target = target_of(settings)
     if target is None:
         return ()
-    exporter = "opentelemetry.exporter.otlp.proto." + ("grpc" if target.protocol == GRPC else "http")
-    parts = ("trace_exporter", "_log_exporter", "metric_exporter")
-    return ("data_manager.system.telemetry.process", *(f"{exporter}.{part}" for part in parts))
+    signals = ("trace_exporter", "_log_exporter", "metric_exporter")
+    package, late = "opentelemetry.exporter.otlp.proto.http", ["requests"]
+    if target.protocol == GRPC:
+        package, late = "opentelemetry.exporter.otlp.proto.grpc", ["grpc.experimental", "grpc._channel"]
+    # `late`: what these exporters import only when they are made
+    return ("data_manager.system.telemetry.process", *(f"{package}.{signal}" for signal in signals), *late)
