@@ -7,20 +7,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from data_manager.system.clock import Clock
 from data_manager.system.commands.options import Assign, ConfigFile
 from data_manager.system.commands.service import Url, connect, reason
 from data_manager.system.errors import ConfigError
 
-ROWS_MAX = 1_000_000  # of one answer
-TELL_EVERY_S = 5.0  # between lines where there is no terminal
+if TYPE_CHECKING:
+    from data_manager.system.clock import Clock
+    from data_manager.system.commands.progress import Tell
 
-Told = Callable[[int], None]  # with the rows so far
+ROWS_MAX = 1_000_000  # of one answer
+
+PartOf = Callable[[bytes], float | None]  # of the range that was asked for, which these rows have reached
 
 
 class Type(StrEnum):
@@ -74,16 +77,19 @@ def export(
     answer broke off.
     """
     from data_manager.system.clock import SystemClock
+    from data_manager.system.commands.progress import progress
 
     check_options(data_type, timeframe, out, replace=replace, as_json=as_json)
     query = {"pair": symbol, "period": timeframe, "start": since, "end": until, "limit": limit}
     pieces = connect(config_file, assign, url).stream(f"/data/{data_type}", query, ACCEPT[form])
-    with shown(SystemClock()) as tell:
+    clock = SystemClock()
+    part_of = reaching(since, until, clock)
+    with progress(clock, "row") as tell:
         if out is None:
-            rows = copy(pieces, sys.stdout.buffer, form, tell)
+            rows = copy(pieces, sys.stdout.buffer, form, tell, part_of)
         else:
             with whole(out) as file:
-                rows = copy(pieces, file, form, tell)
+                rows = copy(pieces, file, form, tell, part_of)
     report(rows, limit, out, as_json=as_json)
 
 
@@ -100,13 +106,25 @@ def check_options(data_type: Type, timeframe: str | None, out: Path | None, *, r
         raise ConfigError("\n".join(problems))
 
 
-def copy(pieces: Iterator[bytes], file: BinaryIO, form: Format, tell: Told) -> int:
+def reaching(since: str | None, until: str | None, clock: Clock) -> PartOf:
+    """How to tell which part of the range some rows have reached; unknown where no range was given."""
+    from data_manager.system.clock import now_ms, to_datetime
+    from data_manager.system.commands.reached import moment_of, part_reached
+
+    start = None if since is None else moment_of(since)
+    end = to_datetime(now_ms(clock)) if until is None else moment_of(until)
+    if start is None or end is None:
+        return lambda piece: None
+    return partial(part_reached, since=start, until=end)
+
+
+def copy(pieces: Iterator[bytes], file: BinaryIO, form: Format, tell: Tell, part_of: PartOf) -> int:
     """Write all of it; return how many rows there were."""
     rows = -1 if form is Format.CSV else 0  # its heading is none
     for piece in pieces:
         file.write(piece)
         rows += piece.count(b"\n")
-        tell(rows)
+        tell(max(rows, 0), part_of(piece))
     file.flush()
     return rows
 
@@ -127,29 +145,6 @@ def whole(path: Path) -> Iterator[BinaryIO]:
         raise ConfigError(f"--out {path} cannot be written ({reason(error)}).") from error
     finally:
         draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def shown(clock: Clock) -> Iterator[Told]:
-    """How the rows are counted on stderr while they come: on a terminal in place, else by a line now and then."""
-    started = told_at = clock.monotonic()
-
-    def line(rows: int) -> str:
-        return f"{rows:,} rows, {rows / max(clock.monotonic() - started, 0.001):,.0f} a second"
-
-    def tell(rows: int) -> None:
-        nonlocal told_at
-        if clock.monotonic() - told_at >= TELL_EVERY_S:
-            told_at = clock.monotonic()
-            typer.echo(line(rows), err=True)
-
-    if not sys.stderr.isatty():
-        yield tell
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("waiting") as status:
-        yield lambda rows: status.update(line(rows))
 
 
 def report(rows: int, limit: int, out: Path | None, *, as_json: bool) -> None:
