@@ -54,8 +54,9 @@ class Entry(BaseModel):
 
 def fields_of(category: str) -> dict[str, Any]:
     """The fields of a category for a model, under the names that answers give them; each may be null."""
+    shown_as = SHOWN_AS if category == "volatility" else {}
     return {
-        SHOWN_AS.get(metric.name, metric.name): (
+        shown_as.get(metric.name, metric.name): (
             SPECIAL.get(metric.name, TYPES[metric.type]) | None,
             Field(description=metric.description),
         )

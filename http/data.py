@@ -245,9 +245,10 @@ def listed(path: str, handler: Handler, page: Any, query: type[Params]) -> Opera
         page,
         "A page; or with `Accept: application/x-ndjson` or `text/csv` a stream of the rows alone, up to 1,000,000.",
         others=(NDJSON.content_type, CSV.content_type),
-        headers=(Header.LINK, Header.VARY),
+        headers=(Header.LINK, Header.ETAG, Header.VARY),
     )
-    return Operation("GET", path, handler, "data", {200: answer}, query=query, refuses=(429, 503))
+    unchanged = Answer(None, "The client has these very rows (`If-None-Match`).", headers=(Header.ETAG,))
+    return Operation("GET", path, handler, "data", {200: answer, 304: unchanged}, query=query, refuses=(503,))
 
 
 OPERATIONS = (

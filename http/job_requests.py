@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from data_manager.http.errors import invalid_value
 from data_manager.http.paging import ceil_ms
@@ -24,11 +24,19 @@ LATEST_MS = 253_370_764_799_999  # the last millisecond of the year 9998
 NUMBER = {"type": "number", "minimum": 0, "maximum": LATEST_MS}
 JsonMoment = Annotated[Moment, WithJsonSchema({"anyOf": [MOMENT_TEXT, NUMBER]})]  # JSON has numbers too
 
+EXAMPLE: JsonValue = {
+    "symbol": "BTCUSDT",
+    "data_type": "candles",
+    "timeframe": "1m",
+    "start_time": "2025-10-01T00:00:00Z",
+    "end_time": "2025-10-02T00:00:00Z",
+}
+
 
 class JobRequest(BaseModel):
     """The body; unknown keys are ignored. `priority` 1 is worked on first, 10 last."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_extra={"examples": [EXAMPLE]})
 
     symbol: Pair
     data_type: DataType

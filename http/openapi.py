@@ -33,15 +33,17 @@ REFUSALS = {
     401: "The request has no valid token.",
     403: "This is switched off as long as the service has no token.",
     404: "There is nothing of that name.",
+    408: "The body has not arrived in time.",
     409: "It cannot be done as things are; `detail` says why.",
     413: "The body is too large.",
     422: "Something in the request is not valid, item by item.",
-    429: "Too much is under way already.",
+    429: "Too much is under way already, or the client asks too often (API_RATE_LIMIT).",
     503: "A part that is needed for the answer is away; try again after `Retry-After` seconds.",
     504: "The part that was asked has not answered in time.",
 }
 HEADERS = {
     "Request-Id": ("The request's id: the client's own `X-Request-Id` where that is short and plain.", "string"),
+    "Trace": ("The place of this answer in a trace (W3C Trace Context).", "string"),
     "Retry-After": ("Seconds after which it makes sense to try again.", "integer"),
     "Challenge": ("Which kind of token is wanted.", "string"),
 }
@@ -149,13 +151,14 @@ def parameters(model: type[BaseModel] | None, place: str, types: Types) -> Itera
     """The parameters that a model takes from the path or the query."""
     for name, schema, required in types.fields(model) if model is not None else ():
         words, examples = schema.pop("description", None), schema.pop("examples", None)
+        # An optional parameter gets none: pages that try examples out would send them all, which no call needs.
         yield {
             "name": name,
             "in": place,
             "required": required,
             **({"description": words} if words else {}),
             "schema": schema,
-            **({"example": examples[0]} if examples else {}),
+            **({"example": examples[0]} if examples and required else {}),
         }
 
 
@@ -177,12 +180,13 @@ def responses(operation: Operation, types: Types) -> Json:
 
 def implied(operation: Operation) -> Iterator[int]:
     """The refusals that follow from what an operation takes, and from whom."""
+    yield 429
     if operation.access is not Access.OPEN:
         yield 401
     if operation.access is Access.TOKEN:
         yield 403
     if operation.body is not None:
-        yield 413
+        yield from (408, 413)
     if operation.names or operation.query or operation.body:
         yield 422
 
@@ -214,4 +218,7 @@ def refusal(status: int, types: Types) -> Json:
 
 def of_all() -> Json:
     """The headers that every response has."""
-    return {"X-Request-Id": {"$ref": "#/components/headers/Request-Id"}}
+    return {
+        "X-Request-Id": {"$ref": "#/components/headers/Request-Id"},
+        "traceparent": {"$ref": "#/components/headers/Trace"},
+    }

@@ -37,6 +37,7 @@ class Header(Enum):
     """What an answer's head may tell beside the usual; the value says what."""
 
     LINK = ("Link", "Where the neighbouring pages are (RFC 8288): `prev` and `next`, relative to the host.")
+    ETAG = ("ETag", "The tag of these rows, for `If-None-Match`.")
     VARY = ("Vary", "By which header of the request the answer differs.")
 
 

@@ -61,7 +61,8 @@ def to_utc(moment: datetime) -> datetime:
     return max(EPOCH, aware)
 
 
-SYMBOL = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{N}_]{2,20}"
+# A reader of patterns may know nothing of scripts: this one says of ASCII what is right, and leaves the rest open.
+SYMBOL = r"[^\x00-/:-@\[-\^`-\x7f]{2,20}"
 DAY = (
     r"(19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-"
     r"((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
@@ -290,7 +291,7 @@ class GapPath(Params):
 class EventPath(Params):
     """`/quarantine/{event_id}`."""
 
-    event_id: Annotated[str, Field(description="A quarantined event's id.", examples=["BTCUSDT-0-17"])]
+    event_id: Annotated[str, Field(description="A quarantined event's id.", examples=["BTCUSDT-5-40"])]
 
 
 P = TypeVar("P", bound=Params)
