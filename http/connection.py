@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from data_manager.http.errors import Refusal, problem
+from data_manager.http.errors import SERVER, Refusal, problem
 
 CONNECTIONS_MAX = 1000  # at a time; each takes a descriptor
 WRITE_S = 30.0  # a client that does not take its answer in this time is gone
@@ -50,6 +50,7 @@ class Connection(web.RequestHandler):
         response = super().handle_error(request, status, exc, message)
         if status == web.HTTPBadRequest.status_code:
             response = problem(Refusal(status, MALFORMED))
+        response.headers.update(SERVER)
         response.force_close()
         return response
 

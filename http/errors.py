@@ -16,6 +16,7 @@ from aiohttp import web
 from data_manager.system.errors import StoreError
 
 RETRY_AFTER_S = 2
+SERVER = {"Server": "data-manager"}  # and not what it is made of, as aiohttp would say
 INTERNAL_SENTENCE = "The service failed to answer; the error is in its log under this request id."
 
 Item = dict[str, object]  # one validation error: type, loc, msg, input, sometimes ctx
@@ -45,6 +46,8 @@ def invalid(items: Sequence[Item]) -> Refusal:
 
 def invalid_value(loc: tuple[str, ...], msg: str, value: object) -> Refusal:
     """422 for one value that is wrong in relation to others."""
+    if isinstance(value, str):
+        value = value.encode(errors="replace").decode()  # a header may hold what is not UTF-8
     return invalid([{"type": "value_error", "loc": list(loc), "msg": msg, "input": value}])
 
 

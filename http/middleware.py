@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from data_manager.http.errors import INTERNAL_SENTENCE, Refusal, problem
+from data_manager.http.errors import INTERNAL_SENTENCE, SERVER, Refusal, problem
 from data_manager.http.ports import Services
 from data_manager.system.logs import log
 from data_manager.system.trace_context import SpanId, parse, traceparent
@@ -48,6 +48,7 @@ def boundary(services: Services) -> Middleware:
 
 async def name_request(request: web.Request, response: web.StreamResponse) -> None:
     """Put the request's id and trace into the response's head before that is sent, which a stream does by itself."""
+    response.headers.update(SERVER)
     if ID_KEY in request:
         response.headers["X-Request-Id"] = request[ID_KEY]
         response.headers["traceparent"] = traceparent(request[SPAN_KEY])
