@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from data_manager.system.settings import RESERVED_SYMBOL
-from tests.chart.rendering import DEFAULTS, NAME, NAMESPACE, RELEASE, SETS, Object, ci_values, pods, render, rendered
+from tests.chart.rendering import DEFAULTS, NAME, RELEASE, SETS, Object, ci_values, pods, render, rendered
 
 ALL = [DEFAULTS, *SETS]
 SHARED = ["production", "everything", DEFAULTS]
@@ -291,59 +290,6 @@ def test_a_service_monitor_selects_the_service_and_its_metrics() -> None:
     assert labels(monitor)["release"] == "prometheus"
 
 
-# -- hooks --------------------------------------------------------------------------------------------------
-
-
-def hook(each: Object) -> dict[str, str]:
-    return {
-        name.removeprefix("helm.sh/"): value
-        for name, value in each["metadata"].get("annotations", {}).items()
-        if name.startswith("helm.sh/hook")
-    }
-
-
-def test_migrations_run_before_the_rest_with_settings_of_their_own_and_a_secret_that_exists() -> None:
-    made = rendered("everything")
-    job, settings = made.one("Job"), made.one("ConfigMap", "-migrate")
-    before = {"hook": "pre-install,pre-upgrade", "hook-delete-policy": "before-hook-creation"}
-    assert hook(job) == before | {"hook-weight": "0"}
-    assert hook(settings) == before | {"hook-weight": "-5"}
-    assert (job["spec"]["activeDeadlineSeconds"], job["spec"]["backoffLimit"]) == (300, 3)
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["args"] == ["migrate"]
-    assert container["envFrom"] == [{"configMapRef": {"name": settings["metadata"]["name"]}}]
-    uri, *_ = container["env"]
-    assert uri["valueFrom"]["secretKeyRef"] == {"name": "blue-owner-credentials", "key": "mysql-uri"}
-
-
-def test_the_job_uses_the_services_secret_where_it_has_none_of_its_own_and_is_off_by_default() -> None:
-    (container,) = rendered("production").one("Job")["spec"]["template"]["spec"]["containers"]
-    assert container["env"][0]["valueFrom"]["secretKeyRef"]["name"] == "petrosa-sensitive-credentials"
-    assert not rendered(DEFAULTS).all("Job")
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_a_hook_depends_on_nothing_that_is_installed_after_it(name: str) -> None:
-    made = rendered(name)
-    later = {each["metadata"]["name"] for each in made.all("ConfigMap") if not hook(each)}
-    for job in made.all("Job"):
-        (container,) = job["spec"]["template"]["spec"]["containers"]
-        assert not [source for source in container["envFrom"] if source["configMapRef"]["name"] in later]
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_helms_test_sends_a_probe_through_the_service_with_the_releases_own_image(name: str) -> None:
-    made = rendered(name)
-    pod = made.one("Pod")
-    assert hook(pod)["hook"] == "test"
-    (container,) = pod["spec"]["containers"]
-    assert container["image"] == made.container["image"]
-    service = made.one("Service")
-    port = next(each["port"] for each in service["spec"]["ports"] if each["name"] == "http")
-    assert container["args"] == ["selftest", f"--url=http://{service['metadata']['name']}:{port}", "--within=60"]
-    assert made.environment(container) == made.environment(made.container)
-
-
 # -- more of one's own --------------------------------------------------------------------------------------
 
 
@@ -377,38 +323,3 @@ def test_every_value_is_changed_by_the_set_of_everything() -> None:
     for kind in ("Deployment", "Service", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget"):
         assert made.one(kind)["metadata"]["name"] != default.one(kind)["metadata"]["name"]
         assert made.one(kind)["spec"] != default.one(kind)["spec"]
-
-
-# -- notes --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_notes_name_commands_on_what_was_made(name: str) -> None:
-    made = rendered(name)
-    deployment, service = (made.one(kind)["metadata"]["name"] for kind in ("Deployment", "Service"))
-    kubectl = f"kubectl --namespace {NAMESPACE}"
-    assert f"{kubectl} rollout status deployment/{deployment}\n" in made.notes
-    assert f"helm test {RELEASE} --namespace {NAMESPACE} --logs\n" in made.notes
-    port = made.one("Service")["spec"]["ports"][0]["port"]
-    assert f"{kubectl} port-forward service/{service} 8000:{port}\n" in made.notes
-    assert f"helm upgrade --install {RELEASE} <this chart> --namespace {NAMESPACE} --take-ownership" in made.notes
-
-
-def test_notes_tell_what_must_be_there_and_where_older_manifests_have_it() -> None:
-    notes = rendered(DEFAULTS).notes
-    assert "ConfigMap petrosa-common-config with NATS_URL" in notes
-    assert "Secret petrosa-sensitive-credentials with mongodb-connection-string" in notes
-    assert "set secret.mongodbKey=mongodb-url" in notes
-    assert "Secret petrosa-sensitive-credentials with MYSQL_URI" in notes
-    assert "Secret petrosa-sensitive-credentials with api-token, for API_TOKEN" in rendered("production").notes
-    older = render({"secret": {"mongodbKey": "mongodb-url"}}).notes
-    assert "with mongodb-url\n" in older
-    assert "set secret.mongodbKey" not in older
-
-
-def test_notes_tell_what_replicas_do() -> None:
-    assert "more replicas than symbols stand by" in rendered(DEFAULTS).notes
-    assert "One replica: its data is SQLite's, on the volume petrosa-data-manager-data" in rendered("minimal").notes
-    assert "What it stores ends with the pod" in rendered("demo").notes
-    assert "Secret" not in rendered("demo").notes
-    assert RESERVED_SYMBOL not in rendered("demo").notes
