@@ -135,7 +135,7 @@ CASES = {
         "30m", {up("analytics"): then("1x5", steady(0))}, {up("analytics"): then("1x24", steady(0))}, since=6
     ),
     "DataManagerActorsRestart": Case(
-        "40m", {RESTARTS: then("0x20", "1 2 3 4 5", "6x20")}, {RESTARTS: then("0x20", "1 2", "3x20")}, since=23
+        "40m", {RESTARTS: then("0x20", "1 2 3 4 5", "6x20")}, {RESTARTS: then("0x20", "1 2", "3x20")}, since=24
     ),
     "DataManagerStoreAway": Case(
         "20m",

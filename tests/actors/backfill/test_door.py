@@ -52,6 +52,7 @@ def test_what_the_exchange_forbids_is_in_the_catalog_before_anything_else_is_don
         saved = work.catalog.exchange_state("budget")
         assert saved is not None
         assert (json.loads(saved.value)["status"], saved.until_ms) == (429, NOW + 30_000)
+        await work.until(lambda: work.gauge("exchange_closed_seconds") == 30)
 
     working(tmp_path, scenario, clock=clock)
 
