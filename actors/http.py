@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from contextlib import AsyncExitStack, suppress
@@ -32,6 +33,7 @@ from data_manager.system.circuit import Circuit, State
 from data_manager.system.clock import Clock, now_ms
 from data_manager.system.errors import StoreError
 from data_manager.system.fleet_messages import AskHolder, FleetNews, HolderAnswered
+from data_manager.system.logs import log
 from data_manager.system.messages import (
     Assign,
     Command,
@@ -56,6 +58,7 @@ MAX_COMMANDS = 16  # under way at a time
 SEARCH_S = 30.0  # how long analytics may look for anomalies, one request at a time
 READERS = 4  # threads that read pages from a database server
 SERVER_S = 2.0  # how long a client waits for a database server, to connect and for an answer, before it is told
+SYMBOLS_S = 60.0  # between two looks at the list of symbols
 LAST_FLUSH_S = 1.0  # for incidents that are still to be saved at the end
 
 
@@ -198,8 +201,8 @@ class HttpWorker:
             cleanup.push_async_callback(store.close)
         keeping = asyncio.create_task(self._keeper.run())
         cleanup.push_async_callback(finish, self._keeper, keeping)
-        listing = asyncio.create_task(self._tell_symbols())
-        cleanup.push_async_callback(cancelled, listing)
+        telling = asyncio.create_task(self._tell_symbols())
+        cleanup.push_async_callback(cancelled, telling)
         for app, listener in ((build_app(services), api), (build_metrics_app(services), metrics)):
             served = runner(app)
             await served.setup()
@@ -210,12 +213,12 @@ class HttpWorker:
         cleanup.push_async_callback(cancelled, minutes)
         self._status = Status("running")
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((stopped, keeping), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((stopped, keeping, telling), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
 
     async def _tell_symbols(self) -> None:
-        """Tell the supervisor once what the catalog lists: main could not look into one on a server, and whoever
-        was to tell of a change may have died between the two.
+        """Tell the supervisor what the catalog lists, again and again until cancelled: main could not look into one
+        on a server, and whoever was to tell of a change may have died between the two. A repetition changes nothing.
         """
         configured, clock = self._context.settings.supported_pairs, self._context.clock
         await self._line.has_tree.wait()
@@ -223,12 +226,14 @@ class HttpWorker:
         while True:
             try:
                 listed = await self._catalog.call(lambda catalog: seeded(catalog, configured, now_ms(clock)))
-            except StoreError:  # readiness tells that the catalog is away
+            except StoreError as error:
+                log("symbols_unread", logging.DEBUG, cause=str(error))  # readiness tells that the catalog is away
                 failures += 1
                 await asyncio.sleep(retry_s(failures, self._context.rng))
             else:
+                failures = 0
                 self._line.assign(active(statuses(listed), configured))
-                return
+                await asyncio.sleep(SYMBOLS_S)
 
 
 class Markets(NamedTuple):

@@ -57,6 +57,7 @@ class Supervisor:
         (folder / "market").mkdir(exist_ok=True)
         options = {"api_host": "127.0.0.1", "api_port": 0, "metrics_port": 0, **settings}
         self.sent: list[Message] = []
+        self.assigned: list[tuple[str, ...]] = []  # by Assign, which comes by itself and is not among the others
         self.settings = Settings(data_dir=folder, api_token=SecretStr("secret"), **options)
         self.worker = HttpWorker(
             Context(
@@ -67,10 +68,16 @@ class Supervisor:
                 CLOCK,
                 random.Random(1),
                 Metrics(),
-                self.sent.append,
+                self.take,
                 Symbols(self.settings.supported_pairs),
             )
         )
+
+    def take(self, message: Message) -> None:
+        if isinstance(message, Assign):
+            self.assigned.append(message.symbols)
+        else:
+            self.sent.append(message)
 
     def ports(self) -> SimpleNamespace:
         return SimpleNamespace(**orjson.loads(self.settings.ports_file.read_bytes()))
@@ -295,12 +302,12 @@ def test_it_tells_the_supervisor_which_symbols_the_catalog_lists(tmp_path: Path)
         catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.sqlite3", clock=CLOCK)
         catalog.save_symbols([ListedSymbol("ETHUSDT", "retired", 1, 2), ListedSymbol("XRPUSDT", "active", 3)])
         async with supervisor.running() as session:
-            assert supervisor.sent == []  # it has not been heard of yet
+            assert supervisor.assigned == []  # it has not been heard of yet
             supervisor.worker.receive(TreeNews(working_tree()))
-            await eventually(lambda: Assign(("BTCUSDT", "XRPUSDT")) in supervisor.sent)
+            await eventually(lambda: ("BTCUSDT", "XRPUSDT") in supervisor.assigned)
             await session.post("/symbols", json={"symbol": "ETHUSDT"}, headers=BEARER)
-            await eventually(lambda: Assign(("BTCUSDT", "ETHUSDT", "XRPUSDT")) in supervisor.sent)
-        assert len(supervisor.sent) == 2
+            await eventually(lambda: ("BTCUSDT", "ETHUSDT", "XRPUSDT") in supervisor.assigned)
+            assert len(supervisor.assigned) == 2
         catalog.close()
 
     asyncio.run(run())
@@ -313,6 +320,24 @@ def test_where_replicas_share_the_symbols_out_it_leaves_telling_to_their_fleet(t
             supervisor.worker.receive(TreeNews(tree(actor("fleet"), actor("http"))))
             answer = await session.post("/symbols", json={"symbol": "ETHUSDT"}, headers=BEARER)
             assert answer.status == 201
-        assert not [message for message in supervisor.sent if isinstance(message, Assign)]
+        assert supervisor.assigned == []
+
+    asyncio.run(run())
+
+
+def test_what_somebody_else_has_changed_in_the_list_is_told_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "SYMBOLS_S", 0.05)
+
+    async def run() -> None:
+        supervisor = Supervisor(tmp_path, supported_pairs="BTCUSDT,ETHUSDT")
+        catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.sqlite3", clock=CLOCK)
+        async with supervisor.running():
+            supervisor.worker.receive(TreeNews(working_tree()))
+            await eventually(lambda: ("BTCUSDT", "ETHUSDT") in supervisor.assigned)
+            catalog.save_symbols([ListedSymbol("BTCUSDT", "retired", 1, 2)])
+            await eventually(lambda: ("ETHUSDT",) in supervisor.assigned)
+        catalog.close()
 
     asyncio.run(run())

@@ -90,15 +90,20 @@ def test_so_does_that_of_one_that_is_on_its_way_up_again() -> None:
     assert assign(sim, ETH) == [SendDrain(B), CameBack(B)]
 
 
-def test_a_parked_symbol_retires_and_comes_back_with_a_fresh_budget() -> None:
+def test_a_parked_symbol_retires_is_probed_no_more_and_comes_back_with_a_fresh_budget() -> None:
     sim = running(BTC, ETH)
     park(sim, B)
+    before = len(sim.created(B))
     assert assign(sim, ETH) == [CameBack(B)]
-    sim.wait(100)
-    assert assign(sim, BTC, ETH)[0] == Create(B, sim.strategy.children[B].generation)
+    assert assign(sim, BTC, ETH) == [Create(B, before + 1)]
     sim.up(B)
     sim.die(B)
     assert sim.state(B) is State.BACKOFF
+    park(sim, B)
+    before = len(sim.created(B))
+    assign(sim, ETH)
+    sim.wait(200)
+    assert len(sim.created(B)) == before
 
 
 def test_a_paused_symbol_stays_paused_until_it_retires() -> None:
