@@ -58,6 +58,10 @@ EXPORTING = 'data_manager_telemetry_exporting{actor="router",signal="traces"}'
 DROPPED = 'data_manager_feed_dropped_total{reason="nats_away"}'
 RESTARTS = 'data_manager_actor_restarts_total{actor="ingest/BTCUSDT"}'
 CONFLICTS = 'data_manager_backfill_conflicts_total{symbol="BTCUSDT"}'
+LEASE, TAKEN = (f'data_manager_lease_held{{instance="{one}",lease="router"}}' for one in ("a", "b"))
+HELD = 'data_manager_lease_held{instance="a",lease="auditor"}'
+RETIRED = 'data_manager_lease_held{instance="a",lease="ingest/XRPUSDT"}'
+CIRCUIT = 'data_manager_store_circuit{store="market_store"}'
 
 CASES = {
     "DataManagerNatsAway": Case(
@@ -148,6 +152,10 @@ CASES = {
         {'data_manager_store_up{store="market_store"}': then("1x19", "0", steady(1))},
         since=11,
     ),
+    "DataManagerLeasesFree": Case(
+        "10m", {LEASE: steady(0), HELD: steady(1)}, {LEASE: steady(0), TAKEN: steady(1), RETIRED: steady(0)}
+    ),
+    "DataManagerStoreCircuitOpen": Case("20m", {CIRCUIT: steady(2)}, {CIRCUIT: steady(1)}),
     "DataManagerStoreSheds": Case("20m", {SHED: growing(100)}, {SHED: steady(5000)}),
     "DataManagerDiskLow": Case(
         "80m",
@@ -248,6 +256,8 @@ def test_while_a_store_is_away_nothing_is_told_that_follows_from_it(tmp_path: Pa
         QUICK: steady(0),
         SLOWER: growing(50),
         FAILED: then("0x20", growing(600)),
+        LEASE: then("1x20", steady(0)),
+        CIRCUIT: then("0x20", steady(2)),
         "data_manager_audit_rounds_total": stops(0.2),
         "data_manager_analytics_cycles_total": stops(0.07),
     }
