@@ -28,7 +28,7 @@ from data_manager.storage.choice import (
     mysql_target,
 )
 from data_manager.storage.protocols import Catalog, MarketStore
-from data_manager.storage.symbols import active, seeded, statuses
+from data_manager.storage.symbols import REMEDY, active, retired_but_configured, seeded, statuses
 from data_manager.system.circuit import Circuit, State
 from data_manager.system.clock import Clock, now_ms
 from data_manager.system.errors import StoreError
@@ -222,7 +222,7 @@ class HttpWorker:
         """
         configured, clock = self._context.settings.supported_pairs, self._context.clock
         await self._line.has_tree.wait()
-        failures = 0
+        failures, warned = 0, catalog_backend(self._context.settings) == SQLITE  # then main has, before all else
         while True:
             try:
                 listed = await self._catalog.call(lambda catalog: seeded(catalog, configured, now_ms(clock)))
@@ -232,6 +232,9 @@ class HttpWorker:
                 await asyncio.sleep(retry_s(failures, self._context.rng))
             else:
                 failures = 0
+                if not warned and (retired := retired_but_configured(statuses(listed), configured)):
+                    log("symbols_stay_retired", logging.WARNING, symbols=list(retired), remedy=REMEDY)
+                warned = True
                 self._line.assign(active(statuses(listed), configured))
                 await asyncio.sleep(SYMBOLS_S)
 

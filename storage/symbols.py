@@ -13,6 +13,7 @@ import msgspec
 
 from data_manager.storage.protocols import Catalog, ListedSymbol, SymbolStatus
 
+REMEDY = "take them from SUPPORTED_PAIRS, or have them back with `data-manager symbols add`"  # where they are retired
 SYMBOLS_MAX = 1_000  # active at a time: each has a process of its own
 
 

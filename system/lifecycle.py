@@ -311,8 +311,7 @@ def symbols_at_start(settings: Settings) -> tuple[str, ...]:
         except StoreError as error:  # readiness tells it too; events can be stored meanwhile
             log("symbols_unknown", level=logging.WARNING, cause=str(error), used="SUPPORTED_PAIRS")
     if retired := symbols.retired_but_configured(listed, settings.supported_pairs):
-        remedy = "take them from SUPPORTED_PAIRS, or have them back with `data-manager symbols add`"
-        log("symbols_stay_retired", level=logging.WARNING, symbols=list(retired), remedy=remedy)
+        log("symbols_stay_retired", level=logging.WARNING, symbols=list(retired), remedy=symbols.REMEDY)
     return symbols.active(listed, settings.supported_pairs)
 
 

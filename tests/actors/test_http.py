@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import random
 import subprocess
@@ -21,7 +22,7 @@ from data_manager.actors import http
 from data_manager.actors.http import HttpWorker
 from data_manager.http.listen import bind
 from data_manager.storage.catalog import SqlCatalog
-from data_manager.storage.choice import catalog_url
+from data_manager.storage.choice import MYSQL, SQLITE, catalog_url
 from data_manager.storage.protocols import Incident, ListedSymbol
 from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.errors import ConfigError
@@ -45,6 +46,7 @@ from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Context
 from tests.eventually import eventually
 from tests.http.serving import actor, candle, store_rows, tree, working_tree
+from tests.log_capture import logs_to
 
 CLOCK = SystemClock()
 BEARER = {"Authorization": "Bearer secret"}
@@ -341,3 +343,24 @@ def test_what_somebody_else_has_changed_in_the_list_is_told_too(
         catalog.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(("backend", "warnings"), [(MYSQL, 1), (SQLITE, 0)])
+def test_that_the_settings_name_a_retired_symbol_is_warned_of_once_where_main_cannot_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, warnings: int
+) -> None:
+    monkeypatch.setattr(http, "SYMBOLS_S", 0.02)
+    monkeypatch.setattr(http, "catalog_backend", lambda settings: backend)
+
+    async def run() -> None:
+        supervisor = Supervisor(tmp_path, supported_pairs="BTCUSDT,ETHUSDT")
+        catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.sqlite3", clock=CLOCK)
+        catalog.save_symbols([ListedSymbol("BTCUSDT", "retired", 1, 2)])
+        catalog.close()
+        async with supervisor.running():
+            supervisor.worker.receive(TreeNews(working_tree()))
+            await eventually(lambda: len(supervisor.assigned) > 2)
+
+    with logs_to(lines := io.StringIO()):
+        asyncio.run(run())
+    assert lines.getvalue().count("symbols_stay_retired") == warnings
