@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from data_manager.system.commands.options import Assign, ConfigFile, load_settings
-from data_manager.system.commands.service import AsJson, Service, TokenFile, Url, connect, echo_json
+from data_manager.system.commands.service import AsJson, HowMany, Service, TokenFile, Url, connect, echo_json
 
 analytics = typer.Typer(help="What is computed of the data.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -133,7 +133,7 @@ def anomalies(
     severity: Annotated[
         str | None, typer.Option("--severity", metavar="SEVERITY", help="info, low, medium, high or critical.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many to list.")] = 20,
+    limit: HowMany = 20,
     url: Url = None,
     config_file: ConfigFile = None,
     assign: Assign = None,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from data_manager.system.commands.options import Assign, ConfigFile, load_settings
-from data_manager.system.commands.service import AsJson, TokenFile, Url, connect, echo_json
+from data_manager.system.commands.service import AsJson, HowMany, OfSymbol, TokenFile, Url, connect, echo_json
 from data_manager.system.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def jobs(
     status: Annotated[
         str | None, typer.Option("--status", metavar="STATUS", help="pending, running, completed or failed.")
     ] = None,
-    symbol: Annotated[str | None, typer.Option("--symbol", metavar="SYMBOL", help="Of this symbol only.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many to list.")] = 20,
+    symbol: OfSymbol = None,
+    limit: HowMany = 20,
     url: Url = None,
     config_file: ConfigFile = None,
     assign: Assign = None,
@@ -98,7 +98,8 @@ def jobs(
 ) -> None:
     """List the jobs, the newest first."""
     from data_manager.system.commands.service_answers import Job, Listed, decode
-    from data_manager.system.commands.showing import columns, when
+    from data_manager.system.commands.showing import when
+    from data_manager.system.commands.tables import echo_table
 
     query = {"status": status, "symbol": symbol, "limit": limit, "dialect": "head"}
     body = connect(config_file, assign, url).get("/backfill/jobs", query)
@@ -119,7 +120,7 @@ def jobs(
         )
         for job in page.data
     ]
-    typer.echo(columns(("JOB", "WHAT", "FROM", "TO", "STATUS", "DONE", "ROWS", "REASON"), rows))
+    echo_table(("JOB", "WHAT", "FROM", "TO", "STATUS", "DONE", "ROWS", "REASON"), rows)
     if page.pagination.total > len(rows):
         typer.echo(f"{len(rows)} of {page.pagination.total:,}; more with --limit", err=True)
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from data_manager.system.commands.options import Assign, ConfigFile
-from data_manager.system.commands.service import AsJson, Url, connect, echo_json
+from data_manager.system.commands.service import AsJson, HowMany, OfSymbol, Url, connect, echo_json
 from data_manager.system.errors import ConfigError
 
 gaps = typer.Typer(help="What is missing of the data, and why.", no_args_is_help=True, rich_markup_mode=None)
@@ -20,8 +20,8 @@ def all_gaps(
         str | None,
         typer.Option("--status", metavar="STATUS", help="open, backfilling, closed, unfillable or exchange_empty."),
     ] = None,
-    symbol: Annotated[str | None, typer.Option("--symbol", metavar="SYMBOL", help="Of this symbol only.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many to list.")] = 20,
+    symbol: OfSymbol = None,
+    limit: HowMany = 20,
     url: Url = None,
     config_file: ConfigFile = None,
     assign: Assign = None,
@@ -29,7 +29,8 @@ def all_gaps(
 ) -> None:
     """List the gaps, the latest first."""
     from data_manager.system.commands.service_answers import Gap, Listed, decode
-    from data_manager.system.commands.showing import columns, when
+    from data_manager.system.commands.showing import when
+    from data_manager.system.commands.tables import echo_table
 
     body = connect(config_file, assign, url).get("/gaps", {"status": status, "pair": symbol, "limit": limit})
     page = decode(body, Listed[Gap])
@@ -39,7 +40,7 @@ def all_gaps(
     rows = [
         (gap.gap_id, gap.dataset_id, when(gap.start), when(gap.end), gap.status, gap.cause or "-") for gap in page.data
     ]
-    typer.echo(columns(("GAP", "DATASET", "FROM", "TO", "STATUS", "CAUSE"), rows))
+    echo_table(("GAP", "DATASET", "FROM", "TO", "STATUS", "CAUSE"), rows)
     if page.pagination.total > len(rows):
         typer.echo(f"{len(rows)} of {page.pagination.total:,}; more with --limit", err=True)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_manager.system.commands.options import Assign, ConfigFile, DataDir, load_settings
-from data_manager.system.commands.service import AsJson, Url, connect, echo_json
+from data_manager.system.commands.service import AsJson, OfSymbol, Url, connect, echo_json
 
 if TYPE_CHECKING:
     from data_manager.system.clock import Clock
@@ -23,7 +23,7 @@ HOUR_MS = 3_600_000
 
 @ledger.command()
 def show(
-    symbol: Annotated[str | None, typer.Option("--symbol", metavar="SYMBOL", help="Of this symbol only.")] = None,
+    symbol: OfSymbol = None,
     url: Url = None,
     config_file: ConfigFile = None,
     assign: Assign = None,
@@ -35,7 +35,7 @@ def show(
     """
     from data_manager.system.cli import PROBLEM_FOUND
     from data_manager.system.commands.service_answers import Ledger, decode
-    from data_manager.system.commands.showing import columns
+    from data_manager.system.commands.tables import echo_table
 
     body = connect(config_file, assign, url).get("/ledger", {"pair": symbol})
     found = decode(body, Ledger)
@@ -45,7 +45,7 @@ def show(
         heading = ("SYMBOL", "EVENT TYPE", *(name.upper() for name in COUNTED), "BALANCED")
         rows = [row(each, kind) for each in found.data for kind in each.event_types]
         total = ("total", "", *(f"{getattr(found.total, name):,}" for name in COUNTED), yes(found.balanced))
-        typer.echo(columns(heading, [*rows, total]))
+        echo_table(heading, [*rows, total])
     if not found.balanced:
         raise typer.Exit(PROBLEM_FOUND)
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from data_manager.system.commands.options import Assign, ConfigFile
-from data_manager.system.commands.service import AsJson, Service, TokenFile, Url, connect, echo_json
+from data_manager.system.commands.service import AsJson, HowMany, OfSymbol, Service, TokenFile, Url, connect, echo_json
 from data_manager.system.errors import ConfigError, DataManagerError, ServiceAway, ServiceError
 
 if TYPE_CHECKING:
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 quarantine = typer.Typer(help="Events that could not be used, and why.", no_args_is_help=True, rich_markup_mode=None)
 
 
-Symbol = Annotated[str | None, typer.Option("--symbol", "--pair", metavar="SYMBOL", help="Of this symbol only.")]
 Reason = Annotated[str | None, typer.Option("--reason", metavar="REASON", help="For this reason only.")]
 
 
 @quarantine.command("list")
 def all_events(
-    symbol: Symbol = None,
+    symbol: OfSymbol = None,
     reason: Reason = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many to list.")] = 20,
+    limit: HowMany = 20,
     url: Url = None,
     config_file: ConfigFile = None,
     assign: Assign = None,
@@ -35,7 +34,8 @@ def all_events(
 ) -> None:
     """List quarantined events, the newest first."""
     from data_manager.system.commands.service_answers import Quarantine, decode
-    from data_manager.system.commands.showing import columns, printable, when
+    from data_manager.system.commands.showing import printable, when
+    from data_manager.system.commands.tables import echo_table
 
     query = {"pair": symbol, "reason": reason, "limit": limit}
     body = connect(config_file, assign, url).get("/quarantine", query)
@@ -47,7 +47,10 @@ def all_events(
     rows = [
         (each.event_id, when(each.stored_at), each.event_type, each.reason, printable(each.detail)) for each in found
     ]
-    typer.echo(columns(heading, rows) if rows else "Nothing is in quarantine that matches.")
+    if rows:
+        echo_table(heading, rows)
+    else:
+        typer.echo("Nothing is in quarantine that matches.")
 
 
 @quarantine.command()
@@ -89,7 +92,7 @@ def replay(
     event_ids: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="As `quarantine list` lists them.")
     ] = None,
-    symbol: Symbol = None,
+    symbol: OfSymbol = None,
     reason: Reason = None,
     everything: Annotated[bool, typer.Option("--all", help="Of every symbol and for every reason.")] = False,
     limit: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_manager.system.commands.options import Assign, ConfigFile, NatsUrl, load_settings
-from data_manager.system.commands.service import Service, Url, connect
+from data_manager.system.commands.service import Service, Url, connect, echo_json
 from data_manager.system.errors import ConfigError, ServiceAway
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def selftest(
     nats: NatsUrl = None,
     config_file: ConfigFile = None,
     assign: Assign = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a sentence.")] = False,
 ) -> None:
     """Send an event of the reserved symbol SELFTEST through NATS and find it in the service's quarantine.
 
@@ -42,6 +43,8 @@ def selftest(
     Exit codes: 0 good, 1 it did not get through in time, 2 usage or settings, 3 NATS or the service is away.
     """
     import sys
+
+    import orjson
 
     from data_manager.system.cli import PROBLEM_FOUND
     from data_manager.system.clock import SystemClock
@@ -60,10 +63,14 @@ def selftest(
         problem = wait(lambda: not_accounted(service), clock, deadline)
     elif problem is None:
         problem = not_through(service, settings, clock, deadline)
-    if problem is not None:
+    if as_json:
+        echo_json(orjson.dumps({"passed": problem is None, "problem": problem, "sent": not embedded}))
+    elif problem is None:
+        typer.echo(ACCOUNTED if embedded else THROUGH)
+    else:
         typer.echo(f"Not within {within:g} s: {problem}", err=True)
+    if problem is not None:
         raise typer.Exit(PROBLEM_FOUND)
-    typer.echo(ACCOUNTED if embedded else THROUGH)
 
 
 def not_through(service: Service, settings: Settings, clock: Clock, deadline: float) -> str | None:

@@ -39,6 +39,8 @@ TokenFile = Annotated[
     typer.Option("--token-file", metavar="FILE", help="Holds the service's API_TOKEN, if that is not set here."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="The service's own JSON instead of text.")]
+OfSymbol = Annotated[str | None, typer.Option("--symbol", "--pair", metavar="SYMBOL", help="Of this symbol only.")]
+HowMany = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many to list.")]
 
 
 class Reply(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
@@ -24,7 +25,8 @@ def all_symbols(
 ) -> None:
     """List the symbols, also those that were retired, in the order in which they were added."""
     from data_manager.system.commands.service_answers import SymbolPage, decode
-    from data_manager.system.commands.showing import columns, when
+    from data_manager.system.commands.showing import when
+    from data_manager.system.commands.tables import echo_table
 
     body = connect(config_file, assign, url).get("/symbols")
     page = decode(body, SymbolPage)
@@ -41,7 +43,7 @@ def all_symbols(
         )
         for each in page.data
     ]
-    typer.echo(columns(("SYMBOL", "STATUS", "ADDED", "RETIRED", "ACTOR"), rows))
+    echo_table(("SYMBOL", "STATUS", "ADDED", "RETIRED", "ACTOR"), rows)
 
 
 @symbols.command()
@@ -51,6 +53,7 @@ def add(
     token_file: TokenFile = None,
     config_file: ConfigFile = None,
     assign: Assign = None,
+    as_json: AsJson = False,
 ) -> None:
     """Have the events of symbols taken in from now on, and their first history fetched.
 
@@ -58,8 +61,7 @@ def add(
     Exit codes: 0 active, 2 usage, settings or token, 3 the service does not answer.
     """
     service = connect(config_file, assign, url, token_file)
-    for name in names:
-        tell(service.post("/symbols", {"symbol": name}))
+    tell((service.post("/symbols", {"symbol": name}) for name in names), as_json=as_json)
 
 
 @symbols.command()
@@ -69,6 +71,7 @@ def retire(
     token_file: TokenFile = None,
     config_file: ConfigFile = None,
     assign: Assign = None,
+    as_json: AsJson = False,
 ) -> None:
     """Have no more events of symbols taken in; what is stored of them stays, and is served.
 
@@ -76,18 +79,20 @@ def retire(
     API_TOKEN. Exit codes: 0 retired, 2 usage, settings or token, 3 the service does not answer.
     """
     service = connect(config_file, assign, url, token_file)
-    for name in names:
-        tell(service.post(f"/symbols/{quote(name, safe='')}/retire"))
+    tell((service.post(f"/symbols/{quote(name, safe='')}/retire") for name in names), as_json=as_json)
 
 
-def tell(body: bytes) -> None:
-    """One symbol, as the service has answered, on stdout; what it warns of on stderr."""
+def tell(bodies: Iterable[bytes], *, as_json: bool) -> None:
+    """The symbols, each as soon as the service has answered, on stdout; what it warns of on stderr."""
     from data_manager.system.commands.service_answers import ListedSymbol, decode
 
-    listed = decode(body, ListedSymbol)
-    typer.echo(in_words(listed))
-    if listed.warning:
-        typer.echo(listed.warning, err=True)
+    if as_json:
+        echo_json(b"[%s]" % b",".join(bodies))
+        return
+    for listed in (decode(body, ListedSymbol) for body in bodies):
+        typer.echo(in_words(listed))
+        if listed.warning:
+            typer.echo(listed.warning, err=True)
 
 
 def in_words(listed: ListedSymbol) -> str:

@@ -3,11 +3,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from data_manager import __version__
+from data_manager.system import cli
 from data_manager.system.cli import exit_code
 from data_manager.system.commands.config import cell
 from data_manager.system.commands.options import IMAGE, load_settings, parse_assignments, require_linux
@@ -249,3 +253,26 @@ def test_other_systems_are_sent_to_the_image():
 )
 def test_the_exit_code_says_who_must_act(error: DataManagerError, code: int):
     assert exit_code(error) == code
+
+
+WITHOUT_JSON = {"run", "demo", "feed", "openapi"}  # they run until they are stopped, or print JSON anyway
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by its whole name."""
+    below = getattr(command, "commands", {})
+    for name, each in below.items():
+        yield from leaves(each, (*path, name))
+    if not below:
+        yield " ".join(path), command
+
+
+def test_every_command_answers_programs_in_json_and_says_what_its_exit_codes_mean_somewhere():
+    every = dict(leaves(typer.main.get_command(cli.app)))
+    without = {name for name, each in every.items() if not any("--json" in param.opts for param in each.params)}
+    assert without == WITHOUT_JSON
+    assert all(each.help for each in every.values())
+
+
+def test_the_version_is_told_in_json_too():
+    assert json.loads(command("version", "--json").stdout) == {"version": __version__}

@@ -67,6 +67,13 @@ def test_several_are_added_and_retired_at_once(api: ServedApi, typed: Terminal, 
     }
 
 
+def test_what_was_added_and_retired_is_told_in_json_too(api: ServedApi, typed: Terminal, token: str) -> None:
+    to = ("--json", "--url", api.url, "--token-file", token)
+    added = json.loads(typed("symbols", "add", "XRPUSDT", "ADAUSDT", *to).out)
+    assert [(each["symbol"], each["status"]) for each in added] == [("XRPUSDT", "active"), ("ADAUSDT", "active")]
+    assert [each["status"] for each in json.loads(typed("symbols", "retire", "XRPUSDT", *to).out)] == ["retired"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

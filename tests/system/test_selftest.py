@@ -147,6 +147,8 @@ def test_without_a_reachable_broker_a_ledger_without_events_is_a_problem(
     assert "the ledger counts no event" in err
     count(tmp_path, BTC, trade=Counts(received=1, stored=1))
     assert with_embedded(typed, api) == (0, f"{ACCOUNTED}\n", "")
+    as_json = typed("selftest", "--json", "--nats", "embedded", "--url", api.url)
+    assert json.loads(as_json.out) == {"passed": True, "problem": None, "sent": False}
 
 
 def test_a_service_that_does_not_become_ready_ends_with_1_and_the_names_of_its_parts(
