@@ -13,12 +13,14 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 
 import data_manager
+from data_manager.storage.sqlite.course import Course, Tell
 from data_manager.storage.sqlite.errors import store_error
 from data_manager.storage.sqlite.files import symbol_of
 from data_manager.storage.sqlite.findings import damage
@@ -28,8 +30,6 @@ from data_manager.system.errors import ConfigError, StoreCorrupt, StoreError, St
 
 STEP_PAGES = 4096  # 16 MiB; after each of them Ctrl-C is heard
 BUSY_S = 5.0  # for a file that is being recovered
-
-Tell = Callable[[str], None]
 
 
 def sources(market: Path | None, catalog: Path | None) -> dict[str, Path]:
@@ -52,10 +52,11 @@ def back_up(files: Mapping[str, Path], folder: Path, clock: Clock, tell: Tell) -
         _make_empty(folder)
         with ExitStack() as undo:
             undo.callback(_clear, folder)
-            for number, (name, source) in enumerate(files.items(), 1):
-                tell(f"{number} of {len(files)}: {name}")
+            course = Course({name: source.stat().st_size for name, source in files.items()}, tell)
+            for name, source in files.items():
+                course.at(name)
                 (folder / name).parent.mkdir(exist_ok=True)
-                copy_database(source, folder / name)
+                copy_database(source, folder / name, partial(course.at, name))
             done = Manifest(FORMAT, data_manager.__version__, made_at, [described(folder, name) for name in files])
             _write(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(done)))
             undo.pop_all()
@@ -64,29 +65,36 @@ def back_up(files: Mapping[str, Path], folder: Path, clock: Clock, tell: Tell) -
     return done
 
 
-def copy_database(source: Path, target: Path) -> None:
-    """Copy a SQLite file as it is now, log included; the target has its name only once it is whole and on disk."""
-    partial = target.with_name(f"{target.name}.partial")
+def copy_database(source: Path, target: Path, copied: Callable[[float], None]) -> None:
+    """Copy a SQLite file as it is now, log included; the target has its name only once it is whole and on disk.
+
+    `copied` hears now and then which part is.
+    """
+    draft = target.with_name(f"{target.name}.partial")
     try:
-        with closing(_open_to_read(source)) as origin, closing(sqlite3.connect(partial, isolation_level=None)) as copy:
+        with closing(_open_to_read(source)) as origin, closing(sqlite3.connect(draft, isolation_level=None)) as copy:
             copy.execute("PRAGMA journal_mode = OFF")  # an unfinished copy is worth nothing
             copy.execute("PRAGMA synchronous = OFF")
             origin.execute("BEGIN")
             origin.execute("SELECT 1 FROM sqlite_schema").fetchone()  # from here on the file stands still
-            origin.backup(copy, pages=STEP_PAGES, progress=lambda *_: None)
-        with closing(open_still(partial)) as copy:
+            origin.backup(copy, pages=STEP_PAGES, progress=partial(_told, copied))
+        with closing(open_still(draft)) as copy:
             found = damage(copy)
     except sqlite3.Error as error:
         raise _copy_error(error, source, target) from error
     if found is not None:
         raise StoreCorrupt(f"{source} is damaged ({found}): move it away or restore it from a backup")
-    put_in_place(partial, target)
+    put_in_place(draft, target)
 
 
-def put_in_place(partial: Path, target: Path) -> None:
+def _told(copied: Callable[[float], None], _: int, remaining: int, pages: int) -> None:
+    copied(1 - remaining / pages if pages else 1.0)
+
+
+def put_in_place(draft: Path, target: Path) -> None:
     """Rename a finished file so that it is there, and whole, after a loss of power too."""
-    sync(partial)
-    partial.rename(target)
+    sync(draft)
+    draft.rename(target)
     sync(target.parent)
 
 
@@ -110,9 +118,9 @@ def _copy_error(error: sqlite3.Error, source: Path, target: Path) -> StoreError:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
-    put_in_place(partial, path)
+    draft = path.with_name(f"{path.name}.partial")
+    draft.write_bytes(content)
+    put_in_place(draft, path)
 
 
 def _make_empty(folder: Path) -> None:

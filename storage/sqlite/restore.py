@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from data_manager.storage.data_dir import DataDir
-from data_manager.storage.sqlite.backup import Tell, sync
+from data_manager.storage.sqlite.backup import sync
+from data_manager.storage.sqlite.course import Course, Tell
 from data_manager.storage.sqlite.manifest import CATALOG, MARKET, Manifest, read_manifest, verify
 from data_manager.system.clock import Clock, now_ms, to_datetime
 from data_manager.system.errors import ConfigError, StoreUnavailable
@@ -33,7 +34,8 @@ def restore(folder: Path, data: DataDir, clock: Clock, tell: Tell, *, replace: b
     StoreCorrupt for a backup that is damaged or too new, StoreUnavailable for folders that cannot be written.
     """
     manifest = read_manifest(folder)
-    tell(f"verifying {len(manifest.files)} files")
+    course = Course({file.name: file.bytes for file in manifest.files}, tell)
+    course.before("verifying")
     verify(manifest, folder)
     data.acquire()
     try:
@@ -46,7 +48,7 @@ def restore(folder: Path, data: DataDir, clock: Clock, tell: Tell, *, replace: b
             stage = data.path / f"restoring-{stamp}"
             stage.mkdir()
             cleaning.callback(shutil.rmtree, stage)
-            _copy(manifest, folder, stage, tell)
+            _copy(manifest, folder, stage, course)
             verify(manifest, stage)
             _switch(data, manifest, stage, old, aside)
     except OSError as error:
@@ -65,9 +67,9 @@ def _present(data: DataDir, manifest: Manifest) -> list[Path]:
     return present
 
 
-def _copy(manifest: Manifest, folder: Path, stage: Path, tell: Tell) -> None:
-    for number, file in enumerate(manifest.files, 1):
-        tell(f"{number} of {len(manifest.files)}: {file.name}")
+def _copy(manifest: Manifest, folder: Path, stage: Path, course: Course) -> None:
+    for file in manifest.files:
+        course.at(file.name)
         target = stage / file.name
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(folder / file.name, target)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
@@ -16,6 +18,8 @@ from data_manager.system.errors import ConfigError, StoreCorrupt
 
 if TYPE_CHECKING:
     from data_manager.storage.protocols import Holding, MarketStore
+    from data_manager.storage.sqlite.course import Step, Tell
+    from data_manager.system.clock import Clock
     from data_manager.system.settings import Settings
 
 store = typer.Typer(help="What the stores hold, and their backups.", no_args_is_help=True, rich_markup_mode=None)
@@ -93,7 +97,9 @@ def backup(
     files = sources(market, catalog)
     if not files:
         raise ConfigError(f"{settings.data_dir} holds no data: name the folder of a service with --data-dir")
-    done = back_up(files, folder, SystemClock(), tell)
+    clock = SystemClock()
+    with told(clock) as tell:
+        done = back_up(files, folder, clock, tell)
     if as_json:
         echo_json({"folder": str(folder), "manifest": msgspec.to_builtins(done), "not_in_here": others})
         return
@@ -134,7 +140,9 @@ def restore(
     ):
         if part and backend != SQLITE:
             raise ConfigError(f"{folder} holds {name} of SQLite, but the settings choose {backend}: unset its address")
-    done = put_back(folder, Data(settings.data_dir), SystemClock(), tell, replace=replace)
+    clock = SystemClock()
+    with told(clock) as tell:
+        done = put_back(folder, Data(settings.data_dir), clock, tell, replace=replace)
     if as_json:
         aside = str(done.moved_aside) if done.moved_aside else None
         manifest = msgspec.to_builtins(done.manifest)
@@ -218,9 +226,23 @@ def size(count: int | None) -> str:
     return "-" if count is None else f"{count / 2**20:.1f} MiB"
 
 
-def tell(line: str) -> None:
-    """Progress, apart from the result."""
-    typer.echo(line, err=True)
+@contextmanager
+def told(clock: Clock) -> Iterator[Tell]:
+    """How copying is told on stderr: by a bar with the time left on a terminal, else by a line for each file."""
+    from data_manager.system.commands.progress import progress
+
+    if sys.stderr.isatty():
+        with progress(clock, "file") as tell:
+            yield lambda step: tell(step.number, step.share)
+        return
+    lines: set[str] = set()
+
+    def tell_once(step: Step) -> None:
+        if (line := str(step)) not in lines:
+            lines.add(line)
+            typer.echo(line, err=True)
+
+    yield tell_once
 
 
 def echo_json(report: dict[str, object]) -> None:

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import shlex
@@ -14,9 +15,11 @@ from data_manager.storage.data_dir import DataDir
 from data_manager.storage.protocols import Query
 from data_manager.storage.records import Trade
 from data_manager.storage.sqlite import SqliteMarketStore
-from data_manager.system.commands.store import dump_commands, size
+from data_manager.storage.sqlite.course import Step
+from data_manager.system.commands.store import dump_commands, size, told
 from data_manager.system.settings import Settings
 from data_manager.system.settings_sources import NAMES
+from tests.http.serving import StillClock
 from tests.servers.databases import free_port
 from tests.storage.examples import BTC, FixedClock, candle, received, trade
 
@@ -234,3 +237,18 @@ def test_the_tools_commands_name_everything_but_secrets():
 
 def test_sizes_are_in_mebibytes_or_unknown():
     assert [size(count) for count in (None, 0, 3 << 19)] == ["-", "0.0 MiB", "1.5 MiB"]
+
+
+def test_on_a_terminal_copying_is_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen, clock = Screen(), StillClock()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with told(clock) as tell:
+        clock.seconds += 3
+        tell(Step(1, 4, "market/BTCUSDT.sqlite3", 0.25))
+    assert "1 file, 0 a second, 9.0 s left" in screen.getvalue()
