@@ -57,6 +57,7 @@ COMMAND_S = 5.0  # how long the supervisor may take to answer a command
 MAX_COMMANDS = 16  # under way at a time
 SEARCH_S = 30.0  # how long analytics may look for anomalies, one request at a time
 READERS = 4  # threads that read pages from a database server
+OPEN_WITHOUT_TOKEN = ("POST /backfill/start", "POST /anomalies/detect")  # as the original had them
 SERVER_S = 2.0  # how long a client waits for a database server, to connect and for an answer, before it is told
 SYMBOLS_S = 60.0  # between two looks at the list of symbols
 LAST_FLUSH_S = 1.0  # for incidents that are still to be saved at the end
@@ -211,6 +212,8 @@ class HttpWorker:
         self._context.telemetry.export_metrics(self._line.tree)
         minutes = asyncio.create_task(tell_every_minute(self._line.tree))
         cleanup.push_async_callback(cancelled, minutes)
+        if not self._context.settings.has_api_token:
+            log("api_without_token", logging.WARNING, open_to_anybody=OPEN_WITHOUT_TOKEN, set="API_TOKEN")
         self._status = Status("running")
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((stopped, keeping, telling), return_when=asyncio.FIRST_COMPLETED)

@@ -53,7 +53,7 @@ class Demo:
         """Run until Ctrl-C or the end of the time, print the summary, and return the exit code."""
         console = self._redirect_output()
         service = Service(self._with_token(), before_actors=self._prepare)
-        screen = Screen(console, service.settings, None if self._settings.api_token else self._token_file)
+        screen = Screen(console, service.settings, None if self._settings.has_api_token else self._token_file)
         try:
             with service, screen:
                 self._watch(service, screen)
@@ -84,14 +84,14 @@ class Demo:
 
     def _with_token(self) -> Settings:
         """The settings, with a random API token unless the operator has one."""
-        if self._settings.api_token is not None:
+        if self._settings.has_api_token:
             return self._settings
         return self._settings.model_copy(update={"api_token": SecretStr(secrets.token_urlsafe(24))})
 
     def _prepare(self, settings: Settings) -> None:
         """Once the folder is ours and the broker up: tell the token to this user alone, look what is there."""
         self._token_file.unlink(missing_ok=True)
-        if self._settings.api_token is None and settings.api_token is not None:
+        if not self._settings.has_api_token and settings.api_token is not None:
             file = os.open(self._token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(file, "w") as writer:
                 writer.write(f"{settings.api_token.get_secret_value()}\n")

@@ -342,6 +342,11 @@ class Settings(BaseModel):
         return shared and not self.exchange_enabled
 
     @property
+    def has_api_token(self) -> bool:
+        """Whether one is needed to change anything."""
+        return self.api_token is not None or self.api_token_file is not None
+
+    @property
     def market_dir(self) -> Path:
         """Where the SQLite market files live."""
         return self.data_dir / "market"

@@ -57,10 +57,11 @@ class Supervisor:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         (folder / "market").mkdir(exist_ok=True)
-        options = {"api_host": "127.0.0.1", "api_port": 0, "metrics_port": 0, **settings}
+        token = SecretStr("secret")
+        options = {"api_host": "127.0.0.1", "api_port": 0, "metrics_port": 0, "api_token": token, **settings}
         self.sent: list[Message] = []
         self.assigned: list[tuple[str, ...]] = []  # by Assign, which comes by itself and is not among the others
-        self.settings = Settings(data_dir=folder, api_token=SecretStr("secret"), **options)
+        self.settings = Settings(data_dir=folder, **options)
         self.worker = HttpWorker(
             Context(
                 "http",
@@ -364,3 +365,31 @@ def test_that_the_settings_name_a_retired_symbol_is_warned_of_once_where_main_ca
     with logs_to(lines := io.StringIO()):
         asyncio.run(run())
     assert lines.getvalue().count("symbols_stay_retired") == warnings
+
+
+def test_a_service_without_a_token_says_at_its_start_what_anybody_may_do(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("of a file\n")
+
+    async def run(**settings: Any) -> int:
+        supervisor = Supervisor(tmp_path, **settings)
+        async with supervisor.running() as session:
+            answer = await session.post("/audit/run", headers={"Authorization": "Bearer of a file"})
+            return answer.status
+
+    for settings, status, warnings in (
+        ({"api_token": None}, 403, 1),
+        ({}, 401, 0),
+        ({"api_token": None, "api_token_file": tmp_path / "token"}, 503, 0),  # it may, but there is no auditor
+    ):
+        with logs_to(lines := io.StringIO()):
+            assert asyncio.run(run(**settings)) == status
+        assert lines.getvalue().count("api_without_token") == warnings
+
+
+def test_a_token_file_that_is_not_there_keeps_the_api_from_starting(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with Supervisor(tmp_path, api_token=None, api_token_file=tmp_path / "none").running():
+            pass
+
+    with pytest.raises(ConfigError, match="API_TOKEN_FILE"):
+        asyncio.run(run())

@@ -299,3 +299,10 @@ def test_an_address_of_the_exchange_takes_no_credentials_and_repeats_none(name: 
 
 def test_events_of_the_exchange_and_of_its_simulation_never_meet_in_one_store():
     assert "FEED_ENABLED and EXCHANGE_ENABLED exclude each other" in problem(feed_enabled=True, exchange_enabled=True)
+
+
+def test_a_token_is_given_in_one_way():
+    assert "API_TOKEN and API_TOKEN_FILE exclude" in problem(api_token="a", api_token_file="/b")
+    assert Settings(api_token_file=Path("/b")).has_api_token
+    assert Settings(api_token=SecretStr("a")).has_api_token
+    assert not Settings().has_api_token
