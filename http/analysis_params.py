@@ -115,15 +115,15 @@ class OverviewParams(Params):
 
 
 class AnomalyParams(PairParams):
-    """`/anomalies`; `from` and `to` are about when they were found.
-
-    Nobody acknowledges or resolves an anomaly here: each of them is `new`.
-    """
+    """`/anomalies`."""
 
     severity: Literal["info", "low", "medium", "high", "critical"] | None = None
-    status: Literal["new", "acknowledged", "resolved"] | None = None
-    since: Annotated[Moment | None, Field(alias="from")] = None
-    before: Annotated[Moment | None, Field(alias="to")] = None
+    status: Annotated[
+        Literal["new", "acknowledged", "resolved"] | None,
+        Field(description="Nobody acknowledges or resolves an anomaly here: each of them is new."),
+    ] = None
+    since: Annotated[Moment | None, Field(alias="from", description="Found then or later.")] = None
+    before: Annotated[Moment | None, Field(alias="to", description="Found before.")] = None
     limit: Limit = 100
     offset: Offset = 0
     sort_by: Literal["timestamp"] = "timestamp"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from typing import Generic, NamedTuple, NotRequired
+from typing import Annotated, Generic, NamedTuple, NotRequired
 
 from aiohttp import web
+from pydantic import Field
 
 from data_manager.http.answer_types import InBothDialects, T, Time
 from data_manager.http.answers import answer, applied, both_dialects, stamp_or_none
@@ -15,7 +16,7 @@ from data_manager.http.job_requests import JobRequest, job_for, same_work
 from data_manager.http.jobs import JobValue, dataset_of, job_value
 from data_manager.http.operations import Access, Answer, Operation, routes_of
 from data_manager.http.paging import ceil_ms, numbered
-from data_manager.http.params import LIMIT_MAX, JobParams, JobPath, parse, parse_path
+from data_manager.http.params import LIMIT_MAX, JobParams, Params, parse, parse_path
 from data_manager.http.ports import Services
 from data_manager.http.tokens import Guard
 from data_manager.storage.protocols import Catalog, Gap, Job, JobReason, JobStatus
@@ -38,6 +39,12 @@ class Detail(NamedTuple):
     job: Job
     gap_ids: list[str]
     closed_until_ms: int | None
+
+
+class JobPath(Params):
+    """`/backfill/jobs/{job_id}`."""
+
+    job_id: Annotated[str, Field(description="A job's id.", examples=["6f1d3c1e-5a55-4c63-9b1d-3f0c7f1f9a10"])]
 
 
 class JobList(InBothDialects[T], Generic[T]):

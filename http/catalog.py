@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, NotRequired
+from typing import Annotated, Generic, NotRequired
 
 from aiohttp import web
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from data_manager.http.answer_types import InBothDialects, T, Time
@@ -13,10 +14,16 @@ from data_manager.http.answers import answer, both_dialects, stamp, stamp_or_non
 from data_manager.http.errors import Refusal, store_errors
 from data_manager.http.operations import Answer, Operation, routes_of
 from data_manager.http.paging import numbered
-from data_manager.http.params import DatasetParams, DatasetPath, LineageParams, parse, parse_path
+from data_manager.http.params import DatasetParams, LineageParams, Params, parse, parse_path
 from data_manager.http.ports import Services
 from data_manager.storage.protocols import Catalog, Dataset, Lineage
 from data_manager.storage.schemas import BY_ID, Schema
+
+
+class DatasetPath(Params):
+    """`/catalog/.../{dataset_id}`."""
+
+    dataset_id: Annotated[str, Field(description="A dataset's id.", examples=["candles_BTCUSDT_1m"])]
 
 
 class ListedDataset(TypedDict):

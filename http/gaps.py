@@ -14,10 +14,16 @@ from data_manager.http.errors import Refusal, store_errors
 from data_manager.http.jobs import JobValue, job_value
 from data_manager.http.operations import Answer, Operation, routes_of
 from data_manager.http.paging import numbered
-from data_manager.http.params import GapParams, GapPath, parse, parse_path
+from data_manager.http.params import GapParams, Params, parse, parse_path
 from data_manager.http.ports import Services
 from data_manager.storage.protocols import Catalog, Gap, GapStatus, Job
 from data_manager.system.clock import now_ms
+
+
+class GapPath(Params):
+    """`/gaps/{gap_id}`."""
+
+    gap_id: Annotated[str, Field(description="A gap's id.", examples=["9b0c2f0c6a1d4f0e"])]
 
 
 class GapValue(TypedDict):

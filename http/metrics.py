@@ -32,7 +32,7 @@ class MetricsRoutes:
         self._registry.register(TreeCollector(system))
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """All of it, as text."""
+        """What all actors count and measure, and this process itself."""
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 

@@ -26,8 +26,13 @@ BEARER = "token"
 ABOUT = """\
 Market data for crypto futures: what is stored, what is missing and why, what is computed of it.
 
-Times are ISO 8601 in UTC, prices and quantities the exchange's own decimal text, null is what is not known. Unknown
-parameters are ignored; of one that is repeated, the last counts. What takes GET takes HEAD too."""
+In answers times are ISO 8601 in UTC, prices and quantities the exchange's own decimal text, and null is what is not
+known. In requests times are ISO 8601, UTC where no zone is named, or seconds or milliseconds since 1970. Unknown
+parameters are ignored; of one that is repeated, the last counts. What takes GET takes HEAD too.
+
+Ranges of rows are `start <= time < end`. With none of `start`, `offset` and `sort_order` a page holds the newest rows
+before `end`, in the order of their times, and its `Link` header leads back in time; any of the three makes it begin
+with the oldest."""
 
 REFUSALS = {
     401: "The request has no valid token.",

@@ -120,8 +120,8 @@ class RangeParams(PairParams):
     the `skip` newest of them. A page holds at most LIMIT_MAX rows; what is streamed may hold more.
     """
 
-    start: Moment | None = None
-    end: Moment | None = None
+    start: Annotated[Moment | None, Field(description="Rows of then or later; by default of the last hours.")] = None
+    end: Annotated[Moment | None, Field(description="Rows of before; by default before now.")] = None
     limit: Annotated[
         int,
         Field(ge=1, json_schema_extra={"maximum": LIMIT_MAX}, description="Rows at most; of a stream 1,000,000."),
@@ -163,13 +163,18 @@ class CandleParams(RangeParams):
 class TradeParams(RangeParams):
     """`/data/trades`; without `kind`, raw trades where the range holds any, else aggregated ones."""
 
-    kind: Literal["trade", "aggTrade"] | None = None
+    kind: Annotated[
+        Literal["trade", "aggTrade"] | None,
+        Field(description="By default raw trades where the range holds any, else aggregated ones."),
+    ] = None
 
 
 class FundingParams(RangeParams):
     """`/data/funding`; predicted rates only when asked for."""
 
-    settled: Literal["true", "false", "any"] = "true"
+    settled: Annotated[
+        Literal["true", "false", "any"], Field(description="Rates that were settled, that were predicted, or both.")
+    ] = "true"
 
 
 class TickerParams(RangeParams):
@@ -183,7 +188,7 @@ class DatasetParams(Params):
 
     category: Filter | None = None
     owner: Filter | None = None
-    search: Filter | None = None
+    search: Annotated[Filter | None, Field(description="Text in the id, the name or the description.")] = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
     offset: Offset = 0
     sort_by: Literal["dataset_id"] = "dataset_id"
@@ -204,13 +209,13 @@ class HealthParams(PairParams):
 
 
 class JobParams(Params):
-    """`/backfill/jobs`; `from` and `to` are about when jobs were created."""
+    """`/backfill/jobs`."""
 
     status: JobStatus | None = None
     symbol: Pair | None = None
     data_type: Filter | None = None
-    since: Annotated[Moment | None, Field(alias="from")] = None
-    before: Annotated[Moment | None, Field(alias="to")] = None
+    since: Annotated[Moment | None, Field(alias="from", description="Created then or later.")] = None
+    before: Annotated[Moment | None, Field(alias="to", description="Created before.")] = None
     limit: Limit = 100
     offset: Offset = 0
     sort_by: Literal["created_at"] = "created_at"
@@ -219,11 +224,11 @@ class JobParams(Params):
 
 
 class GapParams(Params):
-    """`/gaps`; `period` is about candles and needs a `pair`, `dataset` is a dataset's id."""
+    """`/gaps`."""
 
     pair: Pair | None = None
-    period: Period | None = None
-    dataset: Filter | None = None
+    period: Annotated[Period | None, Field(description="Of the pair's candles of that timeframe.")] = None
+    dataset: Annotated[Filter | None, Field(description="Of the dataset of that id.")] = None
     status: GapStatus | None = None
     limit: Limit = 100
     offset: Offset = 0
@@ -243,9 +248,9 @@ class GapParams(Params):
 
 
 class ConflictParams(Params):
-    """`/conflicts`; `dataset` is a dataset's id."""
+    """`/conflicts`."""
 
-    dataset: Filter | None = None
+    dataset: Annotated[Filter | None, Field(description="Of the dataset of that id.")] = None
     limit: Limit = 100
 
 
@@ -267,31 +272,7 @@ class IncidentParams(Params):
     """`/system/incidents`."""
 
     limit: Limit = 100
-    open: bool = False
-
-
-class DatasetPath(Params):
-    """`/catalog/.../{dataset_id}`."""
-
-    dataset_id: Annotated[str, Field(description="A dataset's id.", examples=["candles_BTCUSDT_1m"])]
-
-
-class JobPath(Params):
-    """`/backfill/jobs/{job_id}`."""
-
-    job_id: Annotated[str, Field(description="A job's id.", examples=["6f1d3c1e-5a55-4c63-9b1d-3f0c7f1f9a10"])]
-
-
-class GapPath(Params):
-    """`/gaps/{gap_id}`."""
-
-    gap_id: Annotated[str, Field(description="A gap's id.", examples=["9b0c2f0c6a1d4f0e"])]
-
-
-class EventPath(Params):
-    """`/quarantine/{event_id}`."""
-
-    event_id: Annotated[str, Field(description="A quarantined event's id.", examples=["BTCUSDT-5-40"])]
+    open: Annotated[bool, Field(description="Only those that last.")] = False
 
 
 P = TypeVar("P", bound=Params)

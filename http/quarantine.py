@@ -7,9 +7,10 @@ import logging
 import re
 from functools import partial
 from heapq import nlargest
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from aiohttp import web
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from data_manager.http.answer_types import ReturnedFrom, Time
@@ -18,7 +19,7 @@ from data_manager.http.errors import Refusal, store_errors, unavailable
 from data_manager.http.every_symbol import of_every_symbol
 from data_manager.http.feed_door import FeedDoor, Republished
 from data_manager.http.operations import Access, Answer, Operation, routes_of
-from data_manager.http.params import EventPath, QuarantineParams, parse, parse_path
+from data_manager.http.params import Params, QuarantineParams, parse, parse_path
 from data_manager.http.ports import Services
 from data_manager.http.replaying import obstacle
 from data_manager.http.tokens import Guard
@@ -69,6 +70,12 @@ def add_to(app: web.Application, services: Services) -> None:
         await door.close()
 
     app.on_cleanup.append(close)
+
+
+class EventPath(Params):
+    """`/quarantine/{event_id}`."""
+
+    event_id: Annotated[str, Field(description="A quarantined event's id.", examples=["BTCUSDT-5-40"])]
 
 
 class RawValue(TypedDict):
@@ -147,7 +154,7 @@ class QuarantineRoutes:
         return answer(request, body)
 
     async def one(self, request: web.Request) -> web.Response:
-        """One event with its bytes, up to RAW_ALONE of them."""
+        """One event with its bytes, up to 256 KiB of them."""
         kept = await self._kept(parse_path(EventPath, request).event_id)
         return answer(request, kept_value(kept, RAW_ALONE))
 

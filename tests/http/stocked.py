@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_manager.http.params import DatasetPath, GapPath, JobPath, Params
+from data_manager.http.backfill import JobPath
+from data_manager.http.catalog import DatasetPath
+from data_manager.http.gaps import GapPath
+from data_manager.http.params import Params
 from data_manager.storage.catalog import SqlCatalog
 from data_manager.storage.cataloged import ListedSymbol
 from data_manager.storage.computed import METRICS

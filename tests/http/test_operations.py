@@ -15,9 +15,10 @@ from pydantic import BaseModel
 
 from data_manager.http import docs, ui
 from data_manager.http.app import OPERATIONS, build_app
+from data_manager.http.gaps import GapPath
 from data_manager.http.openapi import REFUSALS, document, identifier, implied
 from data_manager.http.operations import Access, Answer, Operation, routes_of
-from data_manager.http.params import GapPath, Params
+from data_manager.http.params import Params
 from tests.http.serving import serving
 from tests.http.stocked import BEARER, stocked_api
 from tests.servers.api import ServedApi
