@@ -16,7 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 import numpy as np
@@ -161,13 +161,13 @@ class ModelsApart:
                 pipe.close()
 
 
-def send(pipe: BinaryIO, body: bytes) -> None:
+def send(pipe: IO[bytes], body: bytes) -> None:
     """One frame."""
     pipe.write(len(body).to_bytes(LENGTH) + body)
     pipe.flush()
 
 
-def receive(pipe: BinaryIO) -> bytes | None:
+def receive(pipe: IO[bytes]) -> bytes | None:
     """The next frame; None at the end, or where a frame is cut off or no frame of ours."""
     length = int.from_bytes(pipe.read(LENGTH))
     if not 0 < length <= MAX_FRAME:
@@ -176,7 +176,7 @@ def receive(pipe: BinaryIO) -> bytes | None:
     return body if len(body) == length else None
 
 
-def serve(asks: BinaryIO, answers: BinaryIO) -> None:
+def serve(asks: IO[bytes], answers: IO[bytes]) -> None:
     """Import, say so, and answer one frame after the other until the end of the input."""
     load()
     send(answers, msgspec.msgpack.encode(Answered()))
