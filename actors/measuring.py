@@ -1,4 +1,4 @@
-"""A store that counts what it is asked, and how long the answers take."""
+"""A store that counts what it is asked, how long the answers take, and in whose trace that was."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from data_manager.storage.choice import MYSQL
 from data_manager.system.clock import Clock
 from data_manager.system.errors import DataManagerError
 from data_manager.system.metrics import Metrics
+from data_manager.system.tracing import OFF, Tracer
 
 S = TypeVar("S")
 
@@ -17,9 +18,9 @@ UNCOUNTED = ("close", "free_bytes", "expires_itself")  # asks no database
 
 
 class _Measured:
-    def __init__(self, store: object, database: str, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, store: object, database: str, metrics: Metrics, clock: Clock, tracer: Tracer) -> None:
         self._store, self._database = store, database
-        self._metrics, self._clock = metrics, clock
+        self._metrics, self._clock, self._tracer = metrics, clock, tracer
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -31,12 +32,15 @@ class _Measured:
 
     def _asking(self, operation: str, method: Callable[..., Any]) -> Callable[..., Any]:
         labels = {"database": self._database, "operation": operation}
+        name = f"{operation} {self._database}"
+        attributes = {"db.system.name": self._database, "db.operation.name": operation}
 
         def ask(*args: Any, **kwargs: Any) -> Any:
             began = self._clock.monotonic()
             status = "error"
             try:
-                answer = method(*args, **kwargs)
+                with self._tracer.call(name, attributes):
+                    answer = method(*args, **kwargs)
                 status = "success"
                 return answer
             except DataManagerError as error:
@@ -58,6 +62,6 @@ class _Measured:
             )
 
 
-def measured(store: S, database: str, metrics: Metrics, clock: Clock) -> S:
+def measured(store: S, database: str, metrics: Metrics, clock: Clock, tracer: Tracer = OFF) -> S:
     """The same store; `database` is the kind of it: sqlite, mongodb or mysql. Operations are the protocols' names."""
-    return cast(S, _Measured(store, database, metrics, clock))
+    return cast(S, _Measured(store, database, metrics, clock, tracer))

@@ -29,11 +29,11 @@ def open_fenced_catalog(context: Context, lease: str, token: int, *, timeout_s: 
         timeout_s=timeout_s or settings.store_timeout_s,
         fence=Fence(lease, token) if token else None,
     )
-    return measured(catalog, catalog_backend(settings), context.metrics, context.clock)
+    return measured(catalog, catalog_backend(settings), context.metrics, context.clock, context.telemetry.tracer)
 
 
 def open_market(context: Context, *, read_only: bool = False) -> MarketStore:
     """The market store of the settings, as this actor opens it."""
     settings, clock = context.settings, context.clock
     store = open_market_store(settings, clock, read_only=read_only)
-    return measured(store, market_backend(settings), context.metrics, clock)
+    return measured(store, market_backend(settings), context.metrics, clock, context.telemetry.tracer)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Generic, Protocol, TypeVar
 
 from data_manager.system.circuit import Circuit
@@ -134,7 +135,7 @@ class StoreThread(Generic[S]):
             async with asyncio.timeout(self._answer_s):
                 await self._turns.acquire()
                 asked = True
-                running = asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+                running = asyncio.get_running_loop().run_in_executor(self._thread, copy_context().run, self._run, work)
                 running.add_done_callback(self._done)
                 return await asyncio.shield(running)
         except TimeoutError:

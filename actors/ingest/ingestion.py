@@ -18,7 +18,6 @@ from data_manager.actors.ingest.depth import Break, Chain
 from data_manager.actors.ingest.events import Decoded, Decoder, Skipped
 from data_manager.actors.ingest.quarantine import Quarantine, quarantined
 from data_manager.actors.ingest.sampling import Predictions, conflate
-from data_manager.storage.choice import market_backend
 from data_manager.storage.ledger import BatchEntry, Counts
 from data_manager.storage.protocols import Event, MarketStore, Write, Written
 from data_manager.storage.records import Candle, Depth, Funding, Quarantined, Symbol, Trade
@@ -77,7 +76,6 @@ class Ingestion:
         self._symbol = symbol
         self._tracer = tracer
         self._subject = settings.market_subject(symbol)
-        self._backend = market_backend(settings)
         self._store = store
         self._clock = clock
         self._decoder = Decoder(symbol, settings)
@@ -228,8 +226,7 @@ class Ingestion:
         write = unpacked.write
         while True:
             try:
-                with self._tracer.call(f"write {self._backend}", {"db.system.name": self._backend}):
-                    return self._store.write(self._symbol, write)
+                return self._store.write(self._symbol, write)
             except RowRefused as refused:
                 event = write.events[refused.index]
                 if isinstance(event.record, Quarantined):

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from data_manager.actors.measuring import measured
+from data_manager.http.store_thread import StoreThread
 from data_manager.http.tracing import traced
+from data_manager.storage.choice import SQLITE
+from data_manager.storage.sqlite import SqliteMarketStore
+from data_manager.system.clock import SystemClock
+from data_manager.system.metrics import Metrics
 from data_manager.system.trace_context import SpanId, traceparent
 from data_manager.system.tracing import CURRENT, OFF, Tracer
 from tests.servers.otel import HttpCollector, ReceivedSpan
@@ -84,3 +91,20 @@ def test_a_handler_runs_inside_its_span() -> None:
 
     asyncio.run(scenario())
     assert asyncio.run(ask(OFF, ("GET", "/whose"))) == [""]
+
+
+def test_what_a_store_is_asked_on_its_thread_belongs_to_the_request(tmp_path: Path) -> None:
+    async def scenario(collector: HttpCollector) -> None:
+        with exporting(collector.url) as telemetry:
+            clock = SystemClock()
+            store = measured(SqliteMarketStore(tmp_path, clock=clock), SQLITE, Metrics(), clock, telemetry.tracer)
+            thread = StoreThread("market store", lambda: store)
+            with telemetry.tracer.request("GET /data", traceparent(CALLER), {}):
+                await thread.call(lambda market: market.symbols())
+            await thread.call(lambda market: market.symbols())
+            await thread.close()
+
+    with HttpCollector() as collector:
+        asyncio.run(scenario(collector))
+        [asked], [request] = collector.spans("symbols sqlite"), collector.spans("GET /data")
+    assert (asked.trace_id, asked.parent_id) == (CALLER.trace_id, request.span_id)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from data_manager.actors.ingest.ingestion import Ingestion
+from data_manager.actors.measuring import measured
+from data_manager.storage.choice import SQLITE
 from data_manager.storage.protocols import MarketStore, Write, Written
 from data_manager.storage.records import Symbol
 from data_manager.storage.sqlite import SqliteMarketStore
@@ -15,6 +17,7 @@ from data_manager.system.clock import SystemClock
 from data_manager.system.delivery import Delivery
 from data_manager.system.errors import StoreUnavailable
 from data_manager.system.frames import Batch, Frame, encode, position
+from data_manager.system.metrics import Metrics
 from data_manager.system.settings import Settings
 from data_manager.system.trace_context import SpanId, traceparent
 from data_manager.system.tracing import OFF, Tracer
@@ -43,7 +46,8 @@ def delivery(market_seq: int, traces: list[str | None]) -> Delivery:
 
 
 def ingestion(store: MarketStore, tracer: Tracer) -> Ingestion:
-    return Ingestion(BTC, Settings(), store, SystemClock(), tracer)
+    clock = SystemClock()
+    return Ingestion(BTC, Settings(), measured(store, SQLITE, Metrics(), clock, tracer), clock, tracer)
 
 
 class Away(SqliteMarketStore):
@@ -61,10 +65,13 @@ def test_one_write_is_one_span_linked_to_the_publishers_of_all_its_events(tmp_pa
             both = [delivery(1, [traceparent(one), None, traceparent(one)]), delivery(2, [traceparent(two)])]
             ingestion(store, telemetry.tracer).store(both)
             ingestion(store, telemetry.tracer).store([delivery(3, [None, None])])
-        [process], [write] = collector.spans(PROCESS), collector.spans("write sqlite")
+        [process] = collector.spans(PROCESS)
+        write, *others = collector.spans("write sqlite")
     assert (process.trace_id, process.parent_id) == (one.trace_id, one.span_id)
     assert process.links == [(one.trace_id, one.span_id), (two.trace_id, two.span_id)]
     assert (write.trace_id, write.parent_id) == (one.trace_id, process.span_id)
+    assert write.attributes == {"db.system.name": "sqlite", "db.operation.name": "write"}
+    assert {span.parent_id for span in others} <= {process.span_id}  # bars, where some were due
     assert process.attributes == {
         "messaging.system": "nats",
         "messaging.operation.type": "process",
