@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from data_manager.http.errors import SERVER, Refusal, problem
+from data_manager.http.errors import INTERNAL_SENTENCE, SERVER, Refusal, problem
 
 CONNECTIONS_MAX = 1000  # at a time; each takes a descriptor
 WRITE_S = 30.0  # a client that does not take its answer in this time is gone
@@ -47,9 +47,9 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what no handler has seen; the parser's own words repeat what was sent, so they are not passed on."""
-        response = super().handle_error(request, status, exc, message)
-        if status == web.HTTPBadRequest.status_code:
-            response = problem(Refusal(status, MALFORMED))
+        super().handle_error(request, status, exc, message)  # which logs it, and raises where an answer has begun
+        malformed = status == web.HTTPBadRequest.status_code
+        response = problem(Refusal(status, MALFORMED) if malformed else Refusal(status, INTERNAL_SENTENCE, "internal"))
         response.headers.update(SERVER)
         response.force_close()
         return response

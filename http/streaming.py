@@ -13,7 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -90,6 +90,7 @@ FORMS: dict[str, Form | None] = {
 }
 
 
+@lru_cache(maxsize=256)  # few clients ask in other words than all others
 def form_of(accept: str) -> Form | None:
     """The form that an Accept header prefers; None is the JSON page, which is also for all that is not known."""
     best, chosen = 0.0, None
