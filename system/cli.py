@@ -22,6 +22,7 @@ from data_manager.system.commands.gaps import gaps
 from data_manager.system.commands.ledger import ledger
 from data_manager.system.commands.migrate import migrate
 from data_manager.system.commands.openapi import openapi
+from data_manager.system.commands.options import EXIT_CODES
 from data_manager.system.commands.quarantine import quarantine
 from data_manager.system.commands.replay import replay
 from data_manager.system.commands.run import run
@@ -37,7 +38,7 @@ PROBLEM_FOUND, USAGE, UNREACHABLE = 1, 2, 3
 
 app = typer.Typer(
     help="Market data for crypto futures: stored exactly once, audited and repaired.",
-    epilog="Exit codes: 0 good, 1 a problem was found, 2 usage or settings, 3 something is unreachable.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # importing rich would double the time --help takes
@@ -46,7 +47,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(doctor)
-app.command()(config)
+app.command(epilog=EXIT_CODES)(config)
 app.command()(migrate)
 app.command()(feed)
 app.command()(replay)
@@ -62,8 +63,8 @@ app.add_typer(quarantine, name="quarantine")
 app.add_typer(analytics, name="analytics")
 app.add_typer(store, name="store")
 app.add_typer(symbols, name="symbols")
-app.command()(openapi)
-app.command()(version)
+app.command(epilog=EXIT_CODES)(openapi)
+app.command(epilog=EXIT_CODES)(version)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from data_manager.system.commands.options import Assign, ConfigFile, load_settings
+from data_manager.system.commands.options import EXIT_CODES, Assign, ConfigFile, load_settings
 from data_manager.system.commands.service import AsJson, HowMany, Service, TokenFile, Url, connect, echo_json
 
 analytics = typer.Typer(help="What is computed of the data.", no_args_is_help=True, rich_markup_mode=None)
@@ -54,7 +54,7 @@ Pair = Annotated[str, typer.Argument(metavar="SYMBOL", help="For example BTCUSDT
 PeriodOption = Annotated[Period, typer.Option("--period", "--timeframe", help="Of the bars of hours or of days.")]
 
 
-@analytics.command()
+@analytics.command(epilog=EXIT_CODES)
 def show(
     symbol: Pair,
     category: Annotated[Category | None, typer.Option("--category", help="This one only.")] = None,
@@ -90,7 +90,7 @@ def echo_document(category: Category, body: bytes) -> None:
     echo_table(("FIELD", "VALUE"), lines(document))
 
 
-@analytics.command()
+@analytics.command(epilog=EXIT_CODES)
 def overview(
     pairs: Annotated[
         str | None, typer.Option("--pairs", metavar="A,B,...", help="By default those of SUPPORTED_PAIRS.")
@@ -127,7 +127,7 @@ def overview(
     echo_table(("SYMBOL", "VOLATILITY", "VOLUME", "TREND", "CHANGE %", "REGIME", "CONFIDENCE"), rows)
 
 
-@analytics.command()
+@analytics.command(epilog=EXIT_CODES)
 def anomalies(
     symbol: Pair,
     severity: Annotated[

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import typer
 
-from data_manager.system.commands.options import Assign, ConfigFile, load_settings
+from data_manager.system.commands.options import EXIT_CODES, Assign, ConfigFile, load_settings
 from data_manager.system.commands.service import AsJson, HowMany, OfSymbol, TokenFile, Url, connect, echo_json
 from data_manager.system.errors import ConfigError
 
@@ -68,7 +68,7 @@ def run(
         raise typer.Exit(PROBLEM_FOUND)
 
 
-@backfill.command()
+@backfill.command(epilog=EXIT_CODES)
 def plan(
     symbol: Symbol,
     data_type: DataType,
@@ -84,7 +84,7 @@ def plan(
     show_plan(wanted, load_settings(config_file, assign).settings, as_json)
 
 
-@backfill.command()
+@backfill.command(epilog=EXIT_CODES)
 def jobs(
     status: Annotated[
         str | None, typer.Option("--status", metavar="STATUS", help="pending, running, completed or failed.")
@@ -125,7 +125,7 @@ def jobs(
         typer.echo(f"{len(rows)} of {page.pagination.total:,}; more with --limit", err=True)
 
 
-@backfill.command()
+@backfill.command(epilog=EXIT_CODES)
 def show(
     job_id: Annotated[str, typer.Argument(metavar="ID", help="As `backfill jobs` lists it.")],
     url: Url = None,

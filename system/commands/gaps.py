@@ -7,14 +7,14 @@ from urllib.parse import quote
 
 import typer
 
-from data_manager.system.commands.options import Assign, ConfigFile
+from data_manager.system.commands.options import EXIT_CODES, Assign, ConfigFile
 from data_manager.system.commands.service import AsJson, HowMany, OfSymbol, Url, connect, echo_json
 from data_manager.system.errors import ConfigError
 
 gaps = typer.Typer(help="What is missing of the data, and why.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@gaps.command("list")
+@gaps.command("list", epilog=EXIT_CODES)
 def all_gaps(
     status: Annotated[
         str | None,
@@ -45,7 +45,7 @@ def all_gaps(
         typer.echo(f"{len(rows)} of {page.pagination.total:,}; more with --limit", err=True)
 
 
-@gaps.command()
+@gaps.command(epilog=EXIT_CODES)
 def explain(
     gap_id: Annotated[str, typer.Argument(metavar="ID", help="As `gaps list` lists it.")],
     url: Url = None,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from data_manager.system.settings_sources import Loaded
 
 IMAGE = "yurisa2/petrosa-data-manager"
+EXIT_CODES = "Exit codes: 0 good, 1 a problem was found, 2 usage or settings, 3 something is unreachable."
 
 ConfigFile = Annotated[
     Path | None,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from data_manager.system.commands.options import Assign, ConfigFile
+from data_manager.system.commands.options import EXIT_CODES, Assign, ConfigFile
 from data_manager.system.commands.service import AsJson, HowMany, OfSymbol, Service, TokenFile, Url, connect, echo_json
 from data_manager.system.errors import ConfigError, DataManagerError, ServiceAway, ServiceError
 
@@ -22,7 +22,7 @@ quarantine = typer.Typer(help="Events that could not be used, and why.", no_args
 Reason = Annotated[str | None, typer.Option("--reason", metavar="REASON", help="For this reason only.")]
 
 
-@quarantine.command("list")
+@quarantine.command("list", epilog=EXIT_CODES)
 def all_events(
     symbol: OfSymbol = None,
     reason: Reason = None,
@@ -53,7 +53,7 @@ def all_events(
         typer.echo("Nothing is in quarantine that matches.")
 
 
-@quarantine.command()
+@quarantine.command(epilog=EXIT_CODES)
 def show(
     event_id: Annotated[str, typer.Argument(metavar="ID", help="As `quarantine list` lists it.")],
     url: Url = None,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from data_manager.system.commands.options import Assign, ConfigFile
+from data_manager.system.commands.options import EXIT_CODES, Assign, ConfigFile
 from data_manager.system.commands.service import AsJson, TokenFile, Url, connect, echo_json
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ symbols = typer.Typer(help="The symbols that the service works on.", no_args_is_
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="For example XRPUSDT.")]
 
 
-@symbols.command("list")
+@symbols.command("list", epilog=EXIT_CODES)
 def all_symbols(
     url: Url = None, config_file: ConfigFile = None, assign: Assign = None, as_json: AsJson = False
 ) -> None:

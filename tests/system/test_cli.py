@@ -267,11 +267,12 @@ def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]
         yield " ".join(path), command
 
 
-def test_every_command_answers_programs_in_json_and_says_what_its_exit_codes_mean_somewhere():
+def test_every_command_answers_programs_in_json_and_says_what_its_exit_codes_mean():
     every = dict(leaves(typer.main.get_command(cli.app)))
     without = {name for name, each in every.items() if not any("--json" in param.opts for param in each.params)}
     assert without == WITHOUT_JSON
-    assert all(each.help for each in every.values())
+    silent = {name for name, each in every.items() if "Exit code" not in " ".join(f"{each.help} {each.epilog}".split())}
+    assert silent == set()
 
 
 def test_the_version_is_told_in_json_too():
