@@ -43,7 +43,7 @@ from data_manager.storage.catalog_rows import (
     Shape,
 )
 from data_manager.storage.database import TIMEOUT_S
-from data_manager.storage.fencing import Fence
+from data_manager.storage.fencing import PAUSED_S, Fence
 from data_manager.storage.protocols import (
     AuditLog,
     Conflict,
@@ -82,7 +82,8 @@ class SqlCatalog:
         rng: random.Random | None = None,
         fence: Fence | None = None,
     ) -> None:
-        self._database = CatalogDatabase(url, timeout_s=timeout_s, rng=rng, fence=fence)
+        idle_s = PAUSED_S if fence else None
+        self._database = CatalogDatabase(url, timeout_s=timeout_s, rng=rng, fence=fence, idle_s=idle_s)
 
     def save_incident(self, incident: Incident) -> None:
         """Insert it, or update the one with the same id."""

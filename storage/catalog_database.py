@@ -30,8 +30,9 @@ class CatalogDatabase(Database):
         timeout_s: float = TIMEOUT_S,
         rng: random.Random | None = None,
         fence: Fence | None = None,
+        idle_s: float | None = None,
     ) -> None:
-        super().__init__(url, timeout_s=timeout_s, rng=rng)
+        super().__init__(url, timeout_s=timeout_s, rng=rng, idle_s=idle_s)
         self._fence = fence
         self._ready = False
 

@@ -40,15 +40,23 @@ class Database:
     """The database at `url`; nothing is connected before the first call, and every call may use its own thread.
 
     A `read_only` one has only read-only transactions. What waits for a connection, an answer or a lock gives up
-    after `timeout_s`; no call is tried again that long after it began.
+    after `timeout_s`; no call is tried again that long after it began. A MySQL server ends a session of which it has
+    not heard for `idle_s`, and its transaction with it.
     """
 
     def __init__(
-        self, url: str, *, timeout_s: float = TIMEOUT_S, rng: random.Random | None = None, read_only: bool = False
+        self,
+        url: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        rng: random.Random | None = None,
+        read_only: bool = False,
+        idle_s: float | None = None,
     ) -> None:
         self._url = make_url(url)
         self._timeout_s = timeout_s
         self._read_only = read_only
+        self._idle_s = idle_s
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._engine = self._make_engine(timeout_s)
         self._exponential = wait_exponential(multiplier=PAUSE_S, max=PAUSE_CAP_S)
@@ -120,7 +128,7 @@ class Database:
             connect_args=_mysql_arguments(self._timeout_s, answer_s) if mysql else {},
         )
         session = _mysql_session if mysql else _sqlite_session
-        event.listen(engine, "connect", _prepare(session(self._timeout_s, self._read_only)))
+        event.listen(engine, "connect", _prepare(session(self._timeout_s, self._read_only, self._idle_s)))
         return engine
 
 
@@ -128,7 +136,7 @@ def _mysql_arguments(timeout_s: float, answer_s: float) -> dict[str, object]:
     return {"charset": "utf8mb4", "connect_timeout": timeout_s, "read_timeout": answer_s, "write_timeout": answer_s}
 
 
-def _mysql_session(timeout_s: float, read_only: bool) -> list[str]:
+def _mysql_session(timeout_s: float, read_only: bool, idle_s: float | None) -> list[str]:
     # The server gives up first, or its session would wait on when we are gone; and leaves time for another try.
     lock_s = max(int(timeout_s / 2), 1)
     return [
@@ -136,10 +144,11 @@ def _mysql_session(timeout_s: float, read_only: bool) -> list[str]:
         # else a server may cut a key that is too long and say nothing
         "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')",
         *(["SET SESSION TRANSACTION READ ONLY"] if read_only else []),
+        *([f"SET SESSION wait_timeout = {max(round(idle_s), 1)}"] if idle_s is not None else []),
     ]
 
 
-def _sqlite_session(timeout_s: float, read_only: bool) -> list[str]:
+def _sqlite_session(timeout_s: float, read_only: bool, _: float | None) -> list[str]:
     return [
         f"PRAGMA busy_timeout = {int(timeout_s * 1000)}",
         "PRAGMA journal_mode = WAL",

@@ -11,7 +11,7 @@ from data_manager.storage.sqlite.errors import store_error as sqlite_error
 from data_manager.system.errors import StoreError, StoreFull, StoreUnavailable
 
 # The server or the connection went away, or another transaction was in the way: the same call may do now.
-RETRIED = frozenset({2003, 2006, 2013, 1205, 1213})
+RETRIED = frozenset({2003, 2006, 2013, 4031, 1205, 1213})  # 4031: MySQL 8 on a session that was silent too long
 FULL = frozenset({28, 1021, 1114})
 DISK_FULL = re.compile(r"\berr(or|no):? 28\b")  # ENOSPC inside a storage engine's message (1026, 1030)
 
@@ -37,6 +37,7 @@ ADVICE = {  # MySQL's code -> what it means and what to do
     2003: "it cannot be reached; start it, or correct its host and port",
     2006: _LOST,
     2013: _LOST,
+    4031: _LOST,
 }
 
 

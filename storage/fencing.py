@@ -6,6 +6,10 @@ until the commit. Whoever wants to take the lease over waits for that; so there 
 another one and something of the transaction can still be written. A condition in each statement (`... AND EXISTS
 (SELECT ... FROM leases ...)`) would lock the same row and no longer, and would have to be thought of in each, and an
 upsert of many rows cannot tell whether the condition or the rows were the reason that nothing changed.
+
+One thing a lock does that no condition would: who is paused between two statements of a transaction keeps it. The
+server takes it from him before the lease can expire: sessions under a lease are ended when they are silent for
+PAUSED_S, and what the paused one then goes on with is a new transaction.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from sqlalchemy import Connection, update
 
 from data_manager.storage.catalog_tables import leases
 from data_manager.system.errors import StaleLease
+
+PAUSED_S = 7.0  # less than a lease lasts without a renewal, and more than lies between two looks at whether all is well
 
 
 class Fence(NamedTuple):

@@ -52,10 +52,16 @@ class Members:
 
         return self._database.read(read)
 
-    def is_here(self, member: Member) -> None:
-        """It is alive, and this is how it is; who has been gone for long is forgotten."""
+    def is_here(self, member: Member) -> bool:
+        """It is alive, and this is how it is; who has been gone for long is forgotten.
 
-        def beat(connection: Connection) -> None:
+        False where it had not been heard of for so long that others took it for gone.
+        """
+        mine = members.c.replica == member.replica
+
+        def beat(connection: Connection) -> bool:
+            was_gone = select(members.c.expires_at <= from_now(connection)).where(mine)
+            here = not connection.scalar(was_gone)
             gone = select(members.c.replica).where(members.c.expires_at < from_now(connection, -FORGOTTEN_S))
             if names := list(connection.scalars(gone)):
                 connection.execute(delete(members).where(members.c.replica.in_(names)))
@@ -63,10 +69,10 @@ class Members:
             shown = {"leasable": _text(member.leasable), "actors": fitting(member.actors)}
             fixed = {"host": member.host, "pid": member.pid, "version": member.version, "started_at": member.started_ms}
             insert_new(connection, members, [{"replica": member.replica}], {**fixed, **shown, "expires_at": until})
-            mine = members.c.replica == member.replica
             connection.execute(members.update().where(mine).values(**shown, expires_at=until))
+            return here
 
-        self._database.write(beat)
+        return self._database.write(beat)
 
     def leaves(self, replica: str) -> None:
         """It counts no more; harmless when repeated."""

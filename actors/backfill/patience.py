@@ -12,11 +12,13 @@ from data_manager.actors.backfill.budget import Sleep
 from data_manager.http.store_thread import Closable, StoreThread
 from data_manager.storage.protocols import Catalog, MarketStore
 from data_manager.system.clock import Clock
-from data_manager.system.errors import StoreFull, StoreUnavailable
+from data_manager.system.errors import StaleLease, StoreFull, StoreUnavailable
 from data_manager.system.logs import log
 
 MARKET_STORE, CATALOG, EXCHANGE = "market_store", "catalog", "exchange"
-AWAY = (StoreUnavailable, StoreFull)  # what comes back by itself, or by the operator; any other error is for good
+# What comes back by itself or by the operator; any other error is for good. One whose lease has passed on waits too:
+# the supervisor is about to end it, and there is nothing that it may do until then.
+AWAY = (StoreUnavailable, StoreFull, StaleLease)
 
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 30.0

@@ -20,6 +20,7 @@ class Seen(NamedTuple):
     tokens: Mapping[str, int]  # of the leases under which this replica is to work from now on
     members: Sequence[Member]  # that are alive
     holders: Mapping[str, str]  # of leases, by name
+    was_gone: bool  # others took this replica for gone, and may be as late as it is
 
 
 def look(
@@ -28,22 +29,22 @@ def look(
     """Renew, take, and give back.
 
     `busy` are the leases under which somebody may still be at work here: such a one is given back at a later look.
-    Without `may_take` nothing is taken that another has had. Raises StoreError.
+    Without `may_take`, and by a replica that was gone, nothing is taken that it has not had. Raises StoreError.
     """
     me = member.replica
-    shared.members.is_here(member)
+    was_gone = not shared.members.is_here(member)
     symbols = active(statuses(seeded(shared.catalog, configured, now_ms)), configured)
     members = shared.members.alive()
     alive = {each.replica for each in members}
     holders = held_by(shared.leases.all(), alive)
     names = [f"{INGEST}{symbol}" for symbol in symbols]
     mine = plan(me, names, able(members), alive, holders)
-    tokens = shared.leases.take(me, mine.keep | mine.take if may_take else mine.keep)
+    tokens = shared.leases.take(me, mine.keep | mine.take if may_take and not was_gone else mine.keep)
     shared.leases.renew(me, mine.give_up & busy)
     shared.leases.release(me, mine.give_up - busy)
     gone = dict.fromkeys(mine.keep - tokens.keys()) | dict.fromkeys(mine.give_up - busy)
     now = {name: owner for name, owner in holders.items() if name not in gone} | dict.fromkeys(tokens, me)
-    return Seen(symbols, tokens, members, now)
+    return Seen(symbols, tokens, members, now, was_gone)
 
 
 def leave(shared: Shared, replica: str, busy: Set[str]) -> None:

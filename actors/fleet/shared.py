@@ -6,6 +6,7 @@ from data_manager.storage.catalog import SqlCatalog
 from data_manager.storage.catalog_database import CatalogDatabase
 from data_manager.storage.choice import catalog_url
 from data_manager.storage.commands import Commands
+from data_manager.storage.fencing import PAUSED_S
 from data_manager.storage.leases import Leases
 from data_manager.storage.members import Members
 from data_manager.system.worker import Context
@@ -32,5 +33,5 @@ class Shared:
 def open_shared(context: Context) -> Shared:
     """Those of the settings."""
     url, patience_s, rng = catalog_url(context.settings), context.settings.store_timeout_s, context.rng
-    database = CatalogDatabase(url, timeout_s=patience_s, rng=rng)
+    database = CatalogDatabase(url, timeout_s=patience_s, rng=rng, idle_s=PAUSED_S)
     return Shared(database, SqlCatalog(url, clock=context.clock, timeout_s=patience_s, rng=rng))

@@ -114,6 +114,8 @@ class FleetWorker:
         configured, at_ms, may_take = context.settings.supported_pairs, now_ms(context.clock), self._may_take(asked_at)
         seen = await self._shared.call(lambda shared: look(shared, member, configured, busy, at_ms, may_take=may_take))
         self._renewed_at = asked_at
+        if seen.was_gone:
+            self._takes_from = asked_at + SETTLE_S
         if self._away:
             log("leases_renewed_again")
             self._away = False

@@ -23,7 +23,7 @@ def of_sqlite(code: int) -> OperationalError:
     return OperationalError("INSERT", None, cause)
 
 
-@pytest.mark.parametrize("code", [2003, 2006, 2013, 1205, 1213])
+@pytest.mark.parametrize("code", [2003, 2006, 2013, 4031, 1205, 1213])
 def test_what_may_pass_is_tried_again_and_unavailable(code: int) -> None:
     assert is_passing(raised(code))
     assert type(store_error(raised(code), PLACE)) is StoreUnavailable

@@ -16,6 +16,7 @@ from data_manager.storage.fencing import Fence
 from data_manager.storage.leases import Leases
 from data_manager.storage.protocols import AuditLog, Catalog, ExchangeState, Expiring, GapStatus
 from data_manager.system.errors import StaleLease
+from tests.eventually import eventually_sync
 from tests.storage.catalogs import (
     CATALOGS,
     conflict,
@@ -183,4 +184,38 @@ def test_a_lease_that_is_under_a_write_passes_on_after_its_end_and_not_within_it
         writer.close()
     finally:
         past.close()
+        present.close()
+
+
+def test_an_owner_that_is_paused_within_a_write_holds_nobody_up_for_long_and_writes_nothing_later(
+    new_mysql: Callable[[], str],
+) -> None:
+    """The server ends its session, and with it the transaction that it had begun."""
+    url = driven(new_mysql())
+    present = CatalogDatabase(url)
+    fence = held(Leases(present, lease_s=-1))
+    paused = CatalogDatabase(url, fence=fence, idle_s=1)
+    taken, tries = threading.Event(), [0]
+
+    def write(connection: Connection) -> None:
+        INCIDENTS.save(connection, [incident("b")])
+        tries[0] += 1
+        taken.wait(20)  # it is paused here, with the lock of the lease
+        INCIDENTS.save(connection, [incident("c")])
+
+    def take() -> None:
+        eventually_sync(lambda: tries[0], 10)
+        assert held(Leases(present), "b").token == 2
+        taken.set()
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    try:
+        with pytest.raises(StaleLease):
+            paused.write(write)
+        assert tries == [1]
+        assert rows(present)["data_manager_incidents"] == 0
+    finally:
+        taker.join(20)
+        paused.close()
         present.close()

@@ -77,8 +77,9 @@ def test_who_leaves_or_was_not_heard_of_for_long_is_not_alive(database: CatalogD
     assert members.alive() == [B]
     execute(database, f"UPDATE data_manager_members SET expires_at = '{OLD}'")
     assert members.alive() == []
-    members.is_here(B)
+    assert [members.is_here(B) for _ in range(2)] == [False, True]
     assert members.alive() == [B]
+    assert members.is_here(A)  # it is new
 
 
 def test_who_is_gone_for_very_long_is_forgotten(database: CatalogDatabase) -> None:
