@@ -177,7 +177,7 @@ def test_no_counter_falls_when_actors_die(tmp_path: Path) -> None:
             service.wait(lambda: any(name == "data_manager_events_total" for name, _ in exposed(service)))
             for name in ("ingest/BTCUSDT", "router", "ingest/BTCUSDT", "http", "auditor"):
                 old = service.actor(name)["pid"]
-                service.wait(lambda name=name: service.command(name, "restart") == 200, 60)
+                service.command(name, "restart")  # http may be gone before it has answered
                 service.wait(lambda name=name, old=old: watched() or service._runs_anew(name, old), 60)
         watched()
         restarts = {dict(labels)["actor"]: value for (name, labels), value in seen.items() if "restarts" in name}

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given, settings, strategies
 from pydantic import SecretStr
 
-from data_manager.system.logs import CUT, MAX_LINE, human_line, json_line, line_of, log, redact_url
+from data_manager.system.logs import CUT, MAX_LINE, copy_to, human_line, json_line, line_of, log, redact_url
 from data_manager.system.settings import Settings
+from data_manager.system.trace_context import SpanId
+from data_manager.system.tracing import CURRENT
 from tests.log_capture import logs_to
 
 pure = settings(derandomize=True, deadline=None)
@@ -345,3 +347,28 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_a_line_says_in_which_span_it_was_written():
+    span = SpanId("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", True)
+    out = StringIO()
+    with logs_to(out):
+        token = CURRENT.set(span)
+        log("inside", trace_id="a field of the same name")
+        CURRENT.reset(token)
+        log("outside")
+    inside, outside = map(json.loads, out.getvalue().splitlines())
+    assert (inside["trace_id"], inside["span_id"]) == (span.trace_id, span.span_id)
+    assert inside["trace_id_"] == "a field of the same name"
+    assert not {"trace_id", "span_id"} & outside.keys()
+
+
+def test_lines_are_copied_once_they_are_written_and_only_while_somebody_takes_them():
+    out, taken = StringIO(), []
+    with logs_to(out):
+        copy_to(lambda record, line: taken.append((record.levelname, line["event"], line["rows"])))
+        log("one", rows=3)
+        copy_to(None)
+        log("two")
+    assert taken == [("INFO", "one", 3)]
+    assert len(out.getvalue().splitlines()) == 2
