@@ -30,7 +30,7 @@ class DocsRoutes:
 
     @cached_property
     def _file(self) -> ui.Asset:
-        """The description, made when it is asked for first."""
+        """The description, made when it is asked for first: that takes some tenths of a second, once."""
         body = written(self._operations)
         return ui.Asset(body, JSON, hashlib.sha256(body).hexdigest()[:32])
 

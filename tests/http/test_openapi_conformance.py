@@ -66,10 +66,16 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApi]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as kept:  # thousands of connections one after the other would take the longest
+        yield kept
+
+
 @description.exclude(path=ENDLESS).parametrize()
 @settings(max_examples=5, suppress_health_check=list(HealthCheck))
-def test_every_operation_answers_as_described(case: Any, api: ServedApi) -> None:
-    case.call_and_validate(base_url=api.url, headers=BEARER, checks=CHECKS)
+def test_every_operation_answers_as_described(case: Any, api: ServedApi, session: requests.Session) -> None:
+    case.call_and_validate(base_url=api.url, session=session, headers=BEARER, checks=CHECKS)
 
 
 def test_what_never_ends_begins_as_described(api: ServedApi) -> None:
