@@ -72,8 +72,16 @@ def main() -> None:
     try:
         app()
     except DataManagerError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(told(error), err=True)
         sys.exit(exit_code(error))
+
+
+def told(error: DataManagerError) -> str:
+    """Its sentence; for what is unreachable with the command to type next, unless the sentence names one itself."""
+    sentence = str(error)
+    if exit_code(error) != UNREACHABLE or "`data-manager " in sentence:
+        return sentence
+    return f"{sentence}\n`data-manager doctor` looks for the cause."
 
 
 def exit_code(error: DataManagerError) -> int:

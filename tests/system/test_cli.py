@@ -255,6 +255,12 @@ def test_the_exit_code_says_who_must_act(error: DataManagerError, code: int):
     assert exit_code(error) == code
 
 
+def test_what_is_unreachable_says_the_next_command_to_type():
+    assert cli.told(StoreUnavailable("the disk is gone")).endswith("gone\n`data-manager doctor` looks for the cause.")
+    assert cli.told(FeedError("see `data-manager status`")) == "see `data-manager status`"
+    assert cli.told(ConfigError("a word is wrong")) == "a word is wrong"
+
+
 WITHOUT_JSON = {"run", "demo", "feed", "openapi"}  # they run until they are stopped, or print JSON anyway
 
 

@@ -107,7 +107,8 @@ def test_an_audit_needs_the_token_and_an_auditor(api: ServedApi, typed: Terminal
     assert "--token-file" in refused.err
     typed.set(API_TOKEN=TOKEN)
     away = typed("audit", "run", "--url", api.url)
-    assert (away.code, away.err) == (3, "The auditor is not at work now; GET /system/tree says why.\n")
+    assert away.code == 3
+    assert away.err.startswith("The auditor is not at work now; GET /system/tree says why.\n")
     assert api.system.hints == []
 
 

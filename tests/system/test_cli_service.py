@@ -226,7 +226,10 @@ def test_a_catalog_that_is_away_ends_with_3_and_the_services_sentence(typed: Ter
     (tmp_path / "catalog.sqlite3").mkdir()
     with served_api(tmp_path) as api:
         done = typed("gaps", "list", "--url", api.url)
-    assert (done.code, done.err) == (3, "The catalog is not available now; try again in a few seconds.\n")
+    assert (done.code, done.err.splitlines()) == (
+        3,
+        ["The catalog is not available now; try again in a few seconds.", "`data-manager doctor` looks for the cause."],
+    )
 
 
 # -- the token's file ----------------------------------------------------------------------------------------
