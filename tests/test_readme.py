@@ -43,7 +43,9 @@ CONFIG = "data-manager config"
 REPLAY = "data-manager replay recording.ndjson"
 MIGRATE = "data-manager migrate"
 REPAIR = tuple(line for line in COMMANDS if re.match("data-manager (gaps|backfill|audit) ", line))
-SEEN = tuple(line for line in COMMANDS if re.match("data-manager (status|tree|ledger|quarantine|export)\\b", line))
+SEEN = tuple(
+    line for line in COMMANDS if re.match("data-manager (status|tree|ledger|quarantine|symbols|export)\\b", line)
+)
 FINDS = ("data-manager status", "data-manager ledger verify")  # end with 1 where they find something, as in a demo
 STATS, BACKUP, RESTORE = STORE = tuple(line for line in COMMANDS if line.startswith("data-manager store "))
 
@@ -180,6 +182,15 @@ def is_tree(body: Any) -> None:
     assert all(Path(f"/proc/{pid}").exists() for pid in actors.values())
 
 
+def are_symbols(body: Any) -> None:
+    assert "BTCUSDT" in {each["symbol"] for each in body["data"] if each["status"] == "active"}
+
+
+def is_description(body: Any) -> None:
+    assert body["openapi"].startswith("3.1.")
+    assert "/data/candles" in body["paths"]
+
+
 def is_restarted(body: Any) -> None:
     assert "ingest/BTCUSDT" in json.dumps(body)
 
@@ -195,7 +206,9 @@ ANSWERS: dict[str, Callable[[Any], None] | None] = {
     "/catalog/datasets": are_datasets,
     "/health": is_health,
     "/gaps": are_gaps,
+    "/symbols": are_symbols,
     "/system/tree": is_tree,
+    "/openapi.json": is_description,
     "/metrics": None,  # no JSON
     "/system/actors/ingest%2FBTCUSDT/restart": is_restarted,
 }
