@@ -67,3 +67,16 @@ class Obedient:
 class Dummy(AsyncActor):
     def make_worker(self, context: Context) -> Obedient:
         return Obedient(context)
+
+
+class Listening(Obedient):
+    """Writes down what it hears, one message a line."""
+
+    def receive(self, message: Message) -> None:
+        with self.order.with_suffix(".heard").open("a") as heard:
+            heard.write(f"{message}\n")
+
+
+class Listener(AsyncActor):
+    def make_worker(self, context: Context) -> Listening:
+        return Listening(context)

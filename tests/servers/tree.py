@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from data_manager.system import hardening, lifecycle
 from data_manager.system.clock import SystemClock
-from data_manager.system.messages import ActorView, Tree
+from data_manager.system.messages import ActorView, Message, Tree
 from data_manager.system.settings import Settings
 from data_manager.system.strategy import ChildSpec
 
@@ -44,6 +44,15 @@ class RunningTree:
         """Until something that nothing can replace dies: SystemDied."""
         while True:
             self.tree.watch(0.05)
+
+    def tell(self, message: Message) -> None:
+        """As an actor of the tree would."""
+        self.tree._system.tell(self.tree._supervisor, message)
+
+    def heard(self, name: str) -> list[str]:
+        """What a listener has heard so far."""
+        path = Path(self.settings.data_dir) / f"{name.replace('/', '-')}.heard"
+        return path.read_text().splitlines() if path.exists() else []
 
     def view(self, name: str) -> ActorView:
         return next(view for view in self.look().actors if view.name == name)
