@@ -17,6 +17,7 @@ from data_manager import __version__
 from data_manager.actors.audit.worker import until
 from data_manager.actors.fleet.looking import Seen, leave, look
 from data_manager.actors.fleet.post import Post
+from data_manager.actors.fleet.predecessor import succeed
 from data_manager.actors.fleet.shared import Shared, open_shared
 from data_manager.actors.questions import Questions
 from data_manager.http.store_thread import StoreThread
@@ -105,7 +106,9 @@ class FleetWorker:
         context = self._context
         tree = (await self._trees.ask(lambda request: context.send(TreeQuery(request)))).tree
         member = member_of(tree, leasable(context.settings))
-        self._replica = member.replica
+        if self._replica != member.replica:
+            await self._shared.call(lambda shared: succeed(shared, context.settings.data_dir, member))
+            self._replica = member.replica
         working = frozenset(view.name for view in tree.actors if view.state in ALIVE) - {ANALYTICS}
         if tree.draining:
             await self._shared.call(lambda shared: leave(shared, member.replica, working))

@@ -23,8 +23,14 @@ from tests.http.serving import actor, tree
 PAIRS = ("BTCUSDT", "ETHUSDT")
 
 
+def catalog_beside(settings: Settings) -> str:
+    """The one that replicas share here: beside their data folders."""
+    return f"sqlite:///{settings.data_dir.parent}/catalog.sqlite3"
+
+
 def context_of(folder: Path, send: Callable[[Message], None], **settings: Any) -> Context:
-    """On the catalog in this folder."""
+    """Of a replica with this data folder."""
+    folder.mkdir(exist_ok=True)
     options = Settings(data_dir=folder, supported_pairs=PAIRS, **settings)
     symbols, metrics, rng = Symbols(options.supported_pairs), Metrics(), random.Random(1)
     return Context("fleet", 1, None, options, SystemClock(), rng, metrics, send, symbols)
@@ -33,7 +39,7 @@ def context_of(folder: Path, send: Callable[[Message], None], **settings: Any) -
 @contextmanager
 def shared_rows(folder: Path) -> Iterator[Shared]:
     """All that replicas share, from outside."""
-    shared = open_shared(context_of(folder, lambda message: None))
+    shared = open_shared(context_of(folder / "outside", lambda message: None))
     yield shared
     shared.close()
 
@@ -42,7 +48,8 @@ class Replica:
     """A worker and its supervisor, which runs at once what it is told to; `slow` actors take longer to stop."""
 
     def __init__(self, folder: Path, number: int, **settings: Any) -> None:
-        self.context = context_of(folder, self._hear, **settings)
+        self.folder = folder / f"replica-{number}"
+        self.context = context_of(self.folder, self._hear, **settings)
         self.worker = FleetWorker(self.context)
         self.number = number
         self.here: dict[str, int] = {}

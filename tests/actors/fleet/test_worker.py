@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from data_manager.actors.fleet import post, worker
+from data_manager.actors.fleet import post, shared, worker
 from data_manager.actors.fleet.worker import member_of
 from data_manager.storage.symbols import add, retire
 from data_manager.system.fleet_messages import AskHolder, Brought, Elsewhere, HolderAnswered
 from data_manager.system.messages import AuditRequested, Command, DetectRequested
 from data_manager.system.worker import Status
-from tests.actors.fleet.replica import PAIRS, Replica, shared_rows
+from tests.actors.fleet.replica import PAIRS, Replica, catalog_beside, shared_rows
 from tests.eventually import eventually
 from tests.http.serving import actor, tree
 
@@ -28,9 +28,10 @@ REPLICATED = {"mongodb_host": "m", "mysql_host": None}
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "ROUND_S", 0.05)
-    monkeypatch.setattr(worker, "SETTLE_S", 0.15)
+    monkeypatch.setattr(worker, "SETTLE_S", 1.0)
     monkeypatch.setattr(post, "POLL_S", 0.03)
     monkeypatch.setattr(post, "ANSWER_POLL_S", 0.02)
+    monkeypatch.setattr(shared, "catalog_url", catalog_beside)
     # what is leased is asked of the settings, which name no servers here
     monkeypatch.setattr(worker, "leasable", lambda settings: (*sorted(ONCE), "analytics"))
 
@@ -74,12 +75,14 @@ def test_one_replica_runs_everything_and_says_so_once_it_has_the_leases(tmp_path
 
 def test_before_the_first_look_it_waits_and_nothing_runs(tmp_path: Path) -> None:
     async def check() -> None:
-        replica = Replica(tmp_path / "none", 1)  # a folder that is not there: no catalog either
+        (tmp_path / "none").mkdir()
+        replica = Replica(tmp_path / "none", 1)
+        (tmp_path / "none" / "catalog.sqlite3").mkdir()  # no database can be there
         replica.start()
         await asyncio.sleep(0.2)
         assert replica.worker.status() == Status("waiting", "leases")
         assert (replica.here, replica.symbols) == ({}, ())
-        (tmp_path / "none").mkdir()
+        (tmp_path / "none" / "catalog.sqlite3").rmdir()
         await eventually(lambda: set(replica.here) == ALL)
         await replica.stop()
 
@@ -130,14 +133,14 @@ def test_while_the_tree_stops_each_part_is_handed_over_as_it_ends(tmp_path: Path
 
 def test_symbols_that_are_added_and_retired_begin_and_end(tmp_path: Path) -> None:
     async def check(one: Replica) -> None:
-        with shared_rows(tmp_path) as shared:
-            add(shared.catalog, "SOLUSDT", PAIRS, 5)
+        with shared_rows(tmp_path) as rows:
+            add(rows.catalog, "SOLUSDT", PAIRS, 5)
             await eventually(lambda: "ingest/SOLUSDT" in one.here)
             assert one.symbols == (*PAIRS, "SOLUSDT")
-            retire(shared.catalog, "BTCUSDT", PAIRS, 6)
+            retire(rows.catalog, "BTCUSDT", PAIRS, 6)
             await eventually(lambda: one.symbols == ("ETHUSDT", "SOLUSDT"))
             assert "ingest/BTCUSDT" not in one.here
-            await eventually(lambda: all(lease.owner != one.name for lease in btc(shared.leases.all())))
+            await eventually(lambda: all(lease.owner != one.name for lease in btc(rows.leases.all())))
 
     with_replicas(tmp_path, 1, check)
 
@@ -169,12 +172,12 @@ def test_without_the_catalog_only_what_must_not_run_twice_ends_and_comes_back_wi
 def test_after_an_outage_of_the_catalog_everybody_keeps_what_he_had(tmp_path: Path) -> None:
     async def check(*replicas: Replica) -> None:
         before = [dict(replica.here) for replica in replicas]
-        with shared_rows(tmp_path) as shared, sqlite3.connect(tmp_path / "catalog.sqlite3") as outage:
+        with shared_rows(tmp_path) as rows, sqlite3.connect(tmp_path / "catalog.sqlite3") as outage:
             for table in ("leases", "members"):  # as if it had been away for long
                 outage.execute(f"UPDATE data_manager_{table} SET expires_at = '1999-12-31 23:59:59.000000'")
             outage.commit()
-            await eventually(lambda: all(lease.live for lease in shared.leases.all()))
-            await asyncio.sleep(0.3)
+            await eventually(lambda: all(lease.live for lease in rows.leases.all()))
+            await asyncio.sleep(1.5)  # beyond the time for which nobody takes anything new
         assert [replica.here for replica in replicas] == before
 
     with_replicas(tmp_path, 3, check)
@@ -190,6 +193,20 @@ def test_a_restarted_fleet_actor_goes_on_with_the_same_leases(tmp_path: Path) ->
         await again.stop()
 
     with_replicas(tmp_path, 1, check)
+
+
+def test_what_a_killed_replica_held_is_its_successors_at_once_in_the_same_data_folder(tmp_path: Path) -> None:
+    async def check(one: Replica, other: Replica) -> None:
+        one.crash()
+        again = Replica(tmp_path, one.number)
+        again.number = 3  # another process
+        again.start()
+        await eventually(lambda: share_all(other, again), 4)  # less than a lease lasts
+        assert again.news is not None
+        await eventually(lambda: again.news is not None and len(again.news.replicas) == 2)
+        await again.stop()
+
+    with_replicas(tmp_path, 2, check)
 
 
 # commands and hints
