@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 import orjson
 from aiohttp import web
 
+from data_manager import __version__
+from data_manager.http.answers import stamp_or_none
 from data_manager.http.condition import delivery
 from data_manager.http.errors import unavailable
 from data_manager.http.health import TREE_STALE_S
@@ -28,6 +30,8 @@ from data_manager.http.live import (
     gaps_of,
     incidents_of,
     jobs_of,
+    quarantined,
+    replicas_of,
 )
 from data_manager.http.middleware import TRACE_CHARS
 from data_manager.http.operations import Answer, Operation, routes_of
@@ -35,6 +39,7 @@ from data_manager.http.ports import Services
 from data_manager.storage.protocols import Catalog, GapStatus, JobStatus
 from data_manager.system.clock import now_ms
 from data_manager.system.errors import StoreError
+from data_manager.system.fleet_messages import FleetNews
 from data_manager.system.logs import log
 from data_manager.system.messages import Tree
 
@@ -193,26 +198,30 @@ class Live:
     def _update(self) -> None:
         parts = dict(self._parts)
         tree, findings = self._services.system.tree(), self._findings
+        fleet = self._services.system.fleet()
+        parts["fleet"] = replicas_of(fleet)
         if tree is not None and tree is not self._tree:
             self._tree = tree
-            actors = actors_of(tree, self._services.system.fleet())
-            parts |= {"tree": actors, "incidents": incidents_of(tree), "rates": self._rates.add(tree)}
+            parts |= {"tree": actors_of(tree, fleet), "incidents": incidents_of(tree), "rates": self._rates.add(tree)}
         if findings is not None:
             now = now_ms(self._services.clock)
             parts |= {"gaps": gaps_of(findings.gaps), "jobs": jobs_of(findings.jobs, now)}
-        parts["service"] = {"service": self._service(tree, findings)}
+        parts["service"] = {"service": self._service(tree, fleet, findings)}
         for name, part in parts.items():
             changes = difference(self._parts.get(name, {}), part)
             if changes is not None:
                 self._tell(name, changes)
         self._parts = parts
 
-    def _service(self, tree: Tree | None, findings: Findings | None) -> dict[str, object]:
+    def _service(self, tree: Tree | None, fleet: FleetNews | None, findings: Findings | None) -> dict[str, object]:
         return {
+            "version": __version__,
+            "started_at": stamp_or_none(None if tree is None else tree.started_ms),
             "supervisor_answers": tree is not None and self._services.system.tree_age_s() < TREE_STALE_S,
             "catalog_answers": self._catalog_answers,
             "draining": tree is not None and tree.draining,
-            "delivery": delivery(tree),
+            "delivery": delivery(tree, fleet),
+            "quarantined": quarantined(tree),
             "gaps_open": None if findings is None else findings.gaps_total,
             "jobs_open": None if findings is None else findings.jobs_total,
         }

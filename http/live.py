@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from data_manager.http.condition import NOT_HERE
 from data_manager.http.control import actor_value, incident_value
+from data_manager.http.fleet import replica_value
 from data_manager.http.gaps import gap_value
 from data_manager.http.jobs import job_value
 from data_manager.storage.protocols import Gap, Job
@@ -64,6 +65,19 @@ def actors_of(tree: Tree, fleet: FleetNews | None) -> Part:
     }
 
 
+def replicas_of(fleet: FleetNews | None) -> Part:
+    """The replicas that are alive, by their names; none where there is only one. What each runs shows in the tree."""
+    if fleet is None:
+        return {}
+    return {
+        each.replica: {
+            "me": each.replica == fleet.me,
+            **{key: value for key, value in replica_value(each).items() if key != "actors"},
+        }
+        for each in fleet.replicas
+    }
+
+
 def incidents_of(tree: Tree) -> Part:
     """Those that are open."""
     return {incident.incident_id: incident_value(incident) for incident in tree.incidents}
@@ -89,6 +103,18 @@ def counted(tree: Tree) -> dict[str, Counted]:
             bad = value if given["outcome"] == QUARANTINED else 0
             found[given["symbol"]] = Counted(sums.events + value, sums.quarantined + bad)
     return found
+
+
+def quarantined(tree: Tree | None) -> int:
+    """The events that could not be used, those that told no symbol with them, since the service was started."""
+    counters = {} if tree is None else tree.counters
+    return int(
+        sum(
+            value
+            for (name, labels), value in counters.items()
+            if name == EVENTS and dict(labels)["outcome"] == QUARANTINED
+        )
+    )
 
 
 class Rates:

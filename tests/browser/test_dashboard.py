@@ -10,14 +10,12 @@ from playwright.sync_api import Browser, expect
 
 from data_manager.http import events
 from data_manager.storage.protocols import AuditLog, GapStatus
-from data_manager.system.messages import CommandDone
-from tests.browser.dashboard import PHONE, dashboard, gap, job, stored, texts, working
+from tests.browser.dashboard import PHONE, dashboard, gap, job, working
 from tests.http.computed import document, store_documents
-from tests.http.serving import MINUTE, NOW_MS, actor, candle, store_rows
+from tests.http.serving import MINUTE, NOW_MS, actor
 
 pytestmark = pytest.mark.browser
 
-TOKEN = "correct horse battery staple"
 HOUR = 60 * MINUTE
 
 
@@ -68,62 +66,6 @@ def test_gaps_and_jobs_show_in_the_answers_as_they_come_and_go(browser: Browser,
         expect(missing).to_contain_text("Nothing")
 
 
-def test_the_tree_shows_what_became_of_every_actor(browser: Browser, tmp_path: Path) -> None:
-    with dashboard(browser, tmp_path) as shown:
-        shown.open()
-        assert texts(shown.row("tree", "ingest/BTCUSDT").locator("td"))[:3] == ["running", "4242", "0"]
-        others = [view for view in working() if view.name != "ingest/BTCUSDT"]
-        shown.have(actor("ingest/BTCUSDT", "parked", restarts=6, pid=None, last_cause="signal 9"), *others)
-        row = shown.row("tree", "ingest/BTCUSDT")
-        expect(row.locator(".badge")).to_have_text("parked")
-        cells = texts(row.locator("td"))
-        assert (cells[2], cells[4]) == ("6", "signal 9")
-        expect(row.get_by_role("button", name="Resume ingest/BTCUSDT")).to_be_visible()
-
-
-def test_the_token_is_asked_for_once_and_every_button_gives_its_command(browser: Browser, tmp_path: Path) -> None:
-    with dashboard(browser, tmp_path, token=TOKEN) as shown:
-        shown.open()
-        shown.page.get_by_role("button", name="Restart ingest/BTCUSDT").click()
-        dialog = shown.page.get_by_role("dialog", name="This needs the service's token")
-        dialog.get_by_label("Token", exact=True).fill("wrong")
-        dialog.get_by_role("button", name="Go on").click()
-        expect(dialog.get_by_role("alert")).to_have_text("The service did not accept that token.")
-        dialog.get_by_label("Token", exact=True).fill(TOKEN)
-        dialog.get_by_role("button", name="Go on").click()
-        expect(shown.page.get_by_role("status")).to_contain_text("ingest/BTCUSDT: restart accepted")
-        expect(shown.page.get_by_role("button", name="Restart ingest/BTCUSDT")).to_be_focused()
-        shown.page.get_by_role("button", name="Pause router").click()
-        expect(shown.page.get_by_role("status")).to_contain_text("router: pause accepted")
-        expect(dialog).to_be_hidden()
-        shown.have(*working()[:3], actor("router", "paused"))
-        shown.page.get_by_role("button", name="Resume router").click()
-        expect(shown.page.get_by_role("status")).to_contain_text("router: resume accepted")
-        assert shown.commands == [("ingest/BTCUSDT", "restart"), ("router", "pause"), ("router", "resume")]
-        shown.page.get_by_role("button", name="Forget token").click()
-        shown.page.get_by_role("button", name="Restart router").click()
-        expect(dialog).to_be_visible()
-
-
-def test_who_thinks_better_of_it_gives_no_command(browser: Browser, tmp_path: Path) -> None:
-    with dashboard(browser, tmp_path, token=TOKEN) as shown:
-        shown.open()
-        shown.page.get_by_role("button", name="Restart router").click()
-        shown.page.get_by_role("button", name="Cancel").click()
-        expect(shown.page.get_by_role("button", name="Restart router")).to_be_enabled()
-        assert shown.commands == []
-
-
-def test_what_the_service_refuses_is_said_in_its_own_words(browser: Browser, tmp_path: Path) -> None:
-    with dashboard(browser, tmp_path, token=TOKEN) as shown:
-        shown.open()
-        shown.served.system.answer = CommandDone("1", "router is being restarted already", "")
-        shown.page.get_by_role("button", name="Restart router").click()
-        shown.page.get_by_label("Token", exact=True).fill(TOKEN)
-        shown.page.get_by_role("button", name="Go on").click()
-        expect(shown.page.get_by_role("status")).to_have_text("router is being restarted already")
-
-
 def test_an_hour_with_a_gap_tells_its_cause(browser: Browser, tmp_path: Path) -> None:
     with dashboard(browser, tmp_path) as shown:
         shown.have(*working(), counted={"BTCUSDT": 1})
@@ -160,10 +102,10 @@ def test_of_500_symbols_those_in_sight_are_drawn_and_the_filter_finds_one(browse
         shown.page.locator("#symbols").evaluate("box => { box.scrollTop = box.scrollHeight; }")
         expect(shown.row("symbols", "S499USDT")).to_be_visible()
         assert rows.count() < 40
-        shown.page.get_by_label("Filter").fill("s123")
+        shown.page.get_by_label("Filter symbols").fill("s123")
         expect(shown.row("symbols", "S123USDT")).to_be_visible()
         expect(rows).to_have_count(1)
-        shown.page.get_by_label("Filter").fill("nothing")
+        shown.page.get_by_label("Filter symbols").fill("nothing")
         expect(shown.page.locator("#symbols")).to_contain_text("No symbol has NOTHING in its name.")
 
 
@@ -171,7 +113,8 @@ def test_a_job_shows_its_progress_and_its_end(browser: Browser, tmp_path: Path) 
     with dashboard(browser, tmp_path) as shown:
         shown.catalog.save_job(job("j1"))
         shown.open()
-        row = shown.row("jobs", "BTCUSDT")
+        row = shown.page.get_by_role("region", name="Repair jobs").locator("tbody tr").filter(has_text="BTCUSDT")
+        expect(row).to_contain_text("gap, 10-20 11:00 to 12:00")
         expect(row).to_contain_text("running")
         expect(row.get_by_role("progressbar", name="Progress of BTCUSDT candles 1m")).to_have_attribute("max", "100")
         expect(row).to_contain_text("40 %")
@@ -179,32 +122,6 @@ def test_a_job_shows_its_progress_and_its_end(browser: Browser, tmp_path: Path) 
         shown.catalog.save_job(failed)
         expect(row).to_contain_text("failed")
         expect(row).to_contain_text("the exchange refused")
-
-
-def test_the_chart_tells_its_bars_its_gaps_and_its_repairs_to_eyes_and_keys(browser: Browser, tmp_path: Path) -> None:
-    (tmp_path / "market").mkdir()
-    bars = [candle(NOW_MS - number * MINUTE) for number in (12, 11, 10, 2, 1)]
-    store_rows(tmp_path, bars)
-    with dashboard(browser, tmp_path) as shown:
-        closed = gap("g2", NOW_MS - 2 * MINUTE, NOW_MS - MINUTE, status="closed", closed_ms=NOW_MS)
-        shown.catalog.save_gaps([gap("g1", NOW_MS - 9 * MINUTE, NOW_MS - 2 * MINUTE), closed])
-        shown.open()
-        chart = shown.page.get_by_role("img", name="Candle chart of BTCUSDT, 1m: 5 bars, 1 gap, 1 repaired bar")
-        expect(chart).to_be_visible()
-        reading = shown.page.locator("#reading")
-        expect(reading).to_contain_text("10-20 11:59")
-        chart.focus()
-        shown.page.keyboard.press("ArrowLeft")
-        expect(reading).to_contain_text("10-20 11:58")
-        expect(reading).to_contain_text("repaired")
-        shown.page.keyboard.press("Home")
-        expect(reading).to_contain_text("10-20 11:48")
-        drawn = chart.evaluate(
-            "node => new Set(node.getContext('2d').getImageData(0, 0, node.width, node.height).data).size"
-        )
-        assert drawn > 20  # colours: it is no empty canvas
-        shown.page.get_by_role("radio", name="1h").check(force=True)
-        expect(shown.page.locator("#chart-empty")).to_be_visible()
 
 
 def test_a_symbol_is_chosen_in_its_line_or_in_the_list(browser: Browser, tmp_path: Path) -> None:
@@ -222,7 +139,6 @@ def test_analytics_and_anomalies_say_so_while_there_are_none(browser: Browser, t
         shown.open()
         expect(shown.page.locator("#analytics")).to_contain_text("No analytics of BTCUSDT yet")
         expect(shown.page.locator("#anomalies")).to_contain_text("Nothing out of the ordinary is known of BTCUSDT.")
-        expect(shown.page.locator("#quarantine")).to_contain_text("every event could be used")
 
 
 def test_the_regime_has_its_badges_and_the_metrics_their_numbers(browser: Browser, tmp_path: Path) -> None:
@@ -245,14 +161,6 @@ def test_anomalies_are_listed_with_their_severity(browser: Browser, tmp_path: Pa
         expect(row).to_contain_text("high")
         expect(row).to_contain_text("price far from its mean")
         expect(shown.page.locator("#anomalies-count")).to_have_text("1 of BTCUSDT, 1 in all")
-
-
-def test_the_quarantine_counts_by_symbol(browser: Browser, tmp_path: Path) -> None:
-    with dashboard(browser, tmp_path) as shown:
-        shown.have(*working(), counters=dict([stored("ETHUSDT", 3, "quarantined"), stored("ETHUSDT", 297)]))
-        shown.open()
-        row = shown.row("quarantine", "ETHUSDT")
-        assert texts(row.locator("td")) == ["3", "1.000 %"]
 
 
 def test_the_theme_is_the_systems_until_one_is_chosen_which_stays(browser: Browser, tmp_path: Path) -> None:
@@ -291,15 +199,6 @@ def test_a_service_that_takes_nobody_more_is_asked_again(
             expect(shown.page.locator("#connection")).to_have_text("reconnecting")
             expect(answer(shown, "Is data flowing?")).to_contain_text("Unknown")
         expect(shown.page.locator("#connection")).to_have_text("live")
-
-
-def test_text_of_the_service_is_never_taken_for_markup(browser: Browser, tmp_path: Path) -> None:
-    with dashboard(browser, tmp_path) as shown:
-        others = working()[1:]
-        shown.have(actor("http", last_cause="<img src=x onerror=alert(1)>"), *others)
-        shown.open()
-        expect(shown.row("tree", "http")).to_contain_text("<img src=x onerror=alert(1)>")
-        assert shown.page.locator("#tree img").count() == 0
 
 
 def test_everything_can_be_reached_with_the_tab_key(browser: Browser, tmp_path: Path) -> None:

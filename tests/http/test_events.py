@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_manager import __version__
 from data_manager.http import events
 from data_manager.http.live import Rates, counted, difference
 from data_manager.storage.catalog import SqlCatalog
@@ -94,10 +95,13 @@ def test_the_first_event_is_a_snapshot_of_everything(tmp_path: Path) -> None:
         assert (state["jobs"][0]["job_id"], state["jobs"][0]["progress"]) == ("j1", 12.5)
         assert state["service"] == [
             {
+                "version": __version__,
+                "started_at": "2025-10-20T11:59:00.000000+00:00",
                 "supervisor_answers": True,
                 "catalog_answers": True,
                 "draining": False,
                 "delivery": "jetstream",
+                "quarantined": 0,
                 "gaps_open": 1,
                 "jobs_open": 1,
             }

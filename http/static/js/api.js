@@ -1,6 +1,6 @@
 // Questions to the service and commands to it. The token is asked once and stays in this tab's session.
 
-import { $, say, toast } from "./dom.js";
+import { $, ask, say, toast } from "./dom.js";
 
 const KEY = "api-token";
 
@@ -25,12 +25,13 @@ export async function get(path, parameters = {}) {
 }
 
 /** Send a command, asking for the token where one is needed; null when the person thinks better of it. */
-export async function command(path) {
+export async function command(path, body) {
   let problem = "";
   for (;;) {
     const token = sessionStorage.getItem(KEY) ?? (await askForToken(problem));
     if (token === null) return null;
-    const response = await fetch(path, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
+    const headers = { Authorization: `Bearer ${token}`, ...(body ? { "Content-Type": "application/json" } : {}) };
+    const response = await fetch(path, { method: "POST", headers, body: body && JSON.stringify(body) });
     if (response.status !== 401) {
       if (response.status !== 403) remember(token);
       return answered(response);
@@ -50,26 +51,15 @@ export function forget() {
   $("forget-token").hidden = true;
 }
 
-function askForToken(problem) {
-  const dialog = $("token-dialog");
+async function askForToken(problem) {
   const input = $("token");
   input.value = "";
   say($("token-problem"), problem);
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    const finish = () => resolve(dialog.returnValue === "given" && input.value ? input.value.trim() : null);
-    dialog.addEventListener("close", finish, { once: true });
-  });
+  const said = await ask($("token-dialog"));
+  return said === "given" && input.value ? input.value.trim() : null;
 }
 
 export function prepareToken() {
-  const dialog = $("token-dialog");
-  $("token-cancel").addEventListener("click", () => dialog.close(""));
-  $("token-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    dialog.close("given");
-  });
   $("forget-token").hidden = sessionStorage.getItem(KEY) === null;
   $("forget-token").addEventListener("click", () => {
     forget();

@@ -24,6 +24,15 @@ export function tone(node, name) {
 
 export const badge = (text, name) => el("span", { className: "badge", "data-tone": name }, text);
 
+/** Show a dialog; resolves to what it is closed with, which is nothing where the person thinks better of it. */
+export function ask(dialog) {
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true }));
+}
+
+for (const button of document.querySelectorAll("dialog [data-cancel]")) button.addEventListener("click", () => button.closest("dialog").close(""));
+
 const toastNode = $("toast");
 let toastEnds = 0;
 

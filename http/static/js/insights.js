@@ -1,8 +1,8 @@
-// What analytics makes of the chosen symbol, what stood out, and what could not be used.
+// What analytics makes of the chosen symbol, and what stood out.
 
 import { get } from "./api.js";
 import { $, badge, el, say } from "./dom.js";
-import { DASH, count, figure, moment, percent, plural } from "./format.js";
+import { DASH, count, figure, moment, percent } from "./format.js";
 import { WindowedTable, cell, head } from "./table.js";
 
 const REFRESH_MS = 30_000;
@@ -112,26 +112,6 @@ async function anomalies(choice, table) {
   const total = summary ? `${count(summary.total_anomalies)} in all` : "";
   say($("anomalies-count"), [found ? `${count(found.total_count)} of ${symbol}` : "", total].filter(Boolean).join(", "));
   table.show(found?.data ?? [], (row) => row.audit_id, found ? `Nothing out of the ordinary is known of ${symbol}.` : "The catalog does not answer now.");
-}
-
-export function quarantine(live) {
-  live.on(["rates"], () => {
-    const bad = [...live.rates.values()].filter((row) => row.quarantined > 0).sort((a, b) => b.quarantined - a.quarantined);
-    const total = bad.reduce((sum, row) => sum + row.quarantined, 0);
-    say($("quarantine-count"), total ? plural(total, "event") : "");
-    const is = bad.map((row) => row.symbol + row.quarantined).join() || "none";
-    const host = $("quarantine");
-    if (host.dataset.is === is) return;
-    host.dataset.is = is;
-    if (!total) return host.replaceChildren(el("p", { className: "empty" }, "Nothing since the start: every event could be used."));
-    host.replaceChildren(
-      el(
-        "table", {}, el("caption", { className: "visually-hidden" }, "Events that could not be used, by symbol"),
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Symbol"), el("th", { scope: "col", className: "number" }, "Quarantined"), el("th", { scope: "col", className: "number" }, "Part of all"))),
-        el("tbody", {}, ...bad.slice(0, 20).map((row) => el("tr", {}, head(row.symbol), cell("number", count(row.quarantined)), cell("number", percent((100 * row.quarantined) / row.events, 3))))),
-      ),
-    );
-  });
 }
 
 export function insights(choice) {

@@ -1,38 +1,35 @@
 // Backfill's jobs: those under way and waiting, then those that ended last.
 
 import { $, el, say, tone } from "./dom.js";
-import { DASH, count, dataset, duration, moment, percent, range, rate } from "./format.js";
+import { DASH, clock, count, dataset, duration, ms, percent, range, rate } from "./format.js";
 import { WindowedTable, cell, head } from "./table.js";
 
 const TONES = { running: "info", pending: "quiet", completed: "good", failed: "bad" };
 const ORDER = ["running", "failed", "pending", "completed"];
 
 function rest(job) {
-  if (job.error_message) return job.error_message;
-  if (job.completed_at) return `ended ${moment(job.completed_at)}`;
+  if (job.completed_at) return `ended ${clock(ms(job.completed_at)).slice(0, 5)}`;
   return job.eta_seconds === null ? DASH : `${duration(job.eta_seconds)} left`;
 }
 
 function makeRow() {
   const name = el("span");
-  const what = cell();
-  const span = cell("wide-only");
-  const why = cell("wide-only");
+  const what = el("span", { className: "sub" });
   const state = el("span", { className: "badge" });
   const progress = el("progress", { max: 100 });
   const done = el("span", { className: "number" });
-  const rows = cell("number wide-only");
-  const speed = cell("number wide-only");
-  const left = cell();
-  const cells = [head(name), what, span, why, cell("", state), cell("", progress, " ", done), rows, speed, left];
+  const rows = cell("number roomy-only");
+  const speed = cell("number roomy-only");
+  const left = cell("wide-only");
+  const cells = [head(name, what), cell("", state), cell("", progress, " ", done), rows, speed, left];
   return {
     cells,
     update(job) {
       const { symbol, data_type, timeframe, start_time, end_time } = job.request;
-      say(name, symbol);
-      say(what, dataset(data_type, timeframe));
-      say(span, range(start_time, end_time));
-      say(why, job.reason);
+      say(name, `${symbol} ${dataset(data_type, timeframe)}`);
+      say(what, job.error_message || [job.reason, range(start_time, end_time)].filter(Boolean).join(", "));
+      what.classList.toggle("problem", Boolean(job.error_message));
+      what.title = what.textContent;
       say(state, job.status);
       tone(state, TONES[job.status]);
       progress.value = job.progress;
@@ -53,8 +50,8 @@ export function jobs(live) {
   const table = new WindowedTable($("jobs"), {
     caption: "Repair jobs, those under way first",
     columns: [
-      { title: "Symbol" }, { title: "Data" }, { title: "Range", className: "wide-only" }, { title: "Reason", className: "wide-only" }, { title: "State" }, { title: "Progress" },
-      { title: "Rows", className: "number wide-only" }, { title: "Rows/s", className: "number wide-only" }, { title: "Rest" },
+      { title: "Data, reason and range" }, { title: "State" }, { title: "Progress" },
+      { title: "Rows", className: "number roomy-only" }, { title: "Rows/s", className: "number roomy-only" }, { title: "Rest", className: "wide-only" },
     ],
     makeRow,
     empty: "No job yet: gaps that an audit finds become jobs.",

@@ -2,6 +2,7 @@
 
 const PARTS = {
   tree: (value) => value.name,
+  fleet: (value) => value.replica,
   incidents: (value) => value.incident_id,
   rates: (value) => value.symbol,
   gaps: (value) => value.gap_id,

@@ -48,7 +48,7 @@ function explain(symbol, hour, gaps) {
         "div", { className: "gap" },
         el("strong", {}, `${dataset(gap.data_type, gap.timeframe)}: ${WORDS[gap.status]}`),
         el(
-          "dl", {},
+          "dl", { className: "facts" },
           ...line("Missing", range(gap.start, gap.end)), ...line("Cause", gap.cause ?? "not known"), ...line("Evidence", gap.evidence),
           ...line("Found", moment(gap.first_seen)), ...line("Ended", gap.closed_at && moment(gap.closed_at)), ...line("Job", job),
         ),
@@ -80,6 +80,9 @@ function drawHours(box, symbol) {
   if (held !== null) box.querySelector(`[data-hour="${held}"]`)?.focus();
 }
 
+/** The actors that take in a symbol's events, in start order; those of retired symbols, too. */
+export const ingested = (live) => [...live.tree.values()].filter(({ name, symbol }) => symbol !== null && name === `ingest/${symbol}`);
+
 export function symbols(live, choice) {
   let most = 1;
 
@@ -94,9 +97,10 @@ export function symbols(live, choice) {
     return {
       cells,
       update(row, node) {
-        say(speed, rate(row.events_per_second));
-        bar.style.width = `${((row.events_per_second ?? 0) / most) * 100}%`;
-        say(lag, count(live.tree.get(`ingest/${row.symbol}`)?.lag));
+        const counted = live.rates.get(row.symbol)?.events_per_second;
+        say(speed, row.state === "elsewhere" ? "elsewhere" : rate(counted));
+        bar.style.width = `${((counted ?? 0) / most) * 100}%`;
+        say(lag, count(row.lag));
         drawHours(hours, row.symbol);
         const chosen = choice.symbol === row.symbol;
         name.setAttribute("aria-pressed", chosen);
@@ -115,9 +119,9 @@ export function symbols(live, choice) {
 
   const show = () => {
     const wanted = $("filter").value.trim().toUpperCase();
-    const all = [...live.rates.values()];
+    const all = ingested(live).filter((actor) => actor.state !== "retired");
     const found = all.filter((row) => row.symbol.includes(wanted));
-    most = Math.max(1, ...all.map((row) => row.events_per_second ?? 0));
+    most = Math.max(1, ...[...live.rates.values()].map((row) => row.events_per_second ?? 0));
     say($("symbols-count"), wanted ? `${count(found.length)} of ${count(all.length)}` : count(all.length));
     table.show(found, (row) => row.symbol, wanted ? `No symbol has ${wanted} in its name.` : "No symbol yet.");
   };

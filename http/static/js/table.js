@@ -3,7 +3,6 @@
 
 import { el } from "./dom.js";
 
-const ROW_PX = 34;
 const MARGIN = 6; // rows above and below what is in sight
 
 export class WindowedTable {
@@ -44,10 +43,11 @@ export class WindowedTable {
   }
 
   #draw() {
-    const first = Math.max(0, Math.floor(this.host.scrollTop / ROW_PX) - MARGIN);
-    const last = Math.min(this.items.length, first + Math.ceil(this.host.clientHeight / ROW_PX) + 2 * MARGIN);
-    this.#stretch(this.above, first);
-    this.#stretch(this.below, this.items.length - last);
+    const rowPx = parseFloat(getComputedStyle(this.host).getPropertyValue("--row"));
+    const first = Math.max(0, Math.floor(this.host.scrollTop / rowPx) - MARGIN);
+    const last = Math.min(this.items.length, first + Math.ceil(this.host.clientHeight / rowPx) + 2 * MARGIN);
+    this.#stretch(this.above, first * rowPx);
+    this.#stretch(this.below, (this.items.length - last) * rowPx);
     const wanted = new Set(this.keys.slice(first, last));
     for (const [key, row] of this.rows) {
       if (!wanted.has(key)) {
@@ -75,9 +75,9 @@ export class WindowedTable {
     return row;
   }
 
-  #stretch(spacer, rows) {
-    spacer.hidden = rows === 0;
-    spacer.style.height = `${rows * ROW_PX}px`;
+  #stretch(spacer, px) {
+    spacer.hidden = px === 0;
+    spacer.style.height = `${px}px`;
   }
 }
 

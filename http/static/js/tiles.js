@@ -5,6 +5,7 @@ import { DASH, count, duration, percent, plural, rate } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SPARK_POINTS = 90;
+const SPARK_FEWEST = 12; // with less than that it begins further right
 const SECOND_MS = 1000;
 const GOOD_SCORE = 90; // as in conf/audit.yaml
 const LAG_MAX = 100; // batches that may wait for a symbol before it is worth a look
@@ -76,7 +77,7 @@ function figures(live, health) {
   const rates = [...live.rates.values()];
   const well = actors.filter((actor) => WELL.has(actor.state)).length;
   const restarts = actors.reduce((sum, actor) => sum + actor.restarts, 0);
-  const bad = rates.reduce((sum, row) => sum + row.quarantined, 0);
+  const bad = live.service.get("service")?.quarantined ?? 0;
   const score = health?.overall_score ?? null;
   const lag = actors.reduce((most, actor) => Math.max(most, actor.symbol ? actor.lag ?? 0 : 0), 0);
   return [
@@ -111,7 +112,8 @@ function showFigures(rows) {
 
 function spark() {
   const most = Math.max(1, ...history);
-  const x = (index) => ((SPARK_POINTS - history.length + index) / (SPARK_POINTS - 1)) * 100;
+  const wide = Math.max(SPARK_FEWEST, history.length);
+  const x = (index) => ((wide - history.length + index) / (wide - 1)) * 100;
   const points = history.map((value, index) => `${x(index)},${(1 - value / most) * 40 + 2}`);
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 100 44");

@@ -1,54 +1,162 @@
-// The supervision tree: each actor with what an operator may do to it.
+// The supervision tree: main, the supervisor, and each actor with what an operator may do to it.
 
-import { command } from "./api.js";
-import { $, el, say, toast, tone } from "./dom.js";
-import { DASH, count, duration, ms } from "./format.js";
+import { add, askAndAdd, order, retire } from "./commands.js";
+import { $, el, say, tone } from "./dom.js";
+import { DASH, count, duration, ms, plural } from "./format.js";
 import { WindowedTable, cell, head } from "./table.js";
 
-const TONES = { running: "good", waiting: "warn", starting: "info", stopping: "warn", paused: "quiet", parked: "bad", retired: "quiet", elsewhere: "quiet" };
+export const TONES = { running: "good", waiting: "warn", starting: "info", stopping: "warn", paused: "quiet", parked: "bad", silent: "bad", retired: "quiet", elsewhere: "quiet" };
+const WELL = new Set(["running", "elsewhere", "retired"]);
 const SECOND_MS = 1000;
+const INGEST = "ingest";
 
-async function order(actor, action, button) {
-  button.disabled = true;
-  try {
-    const done = await command(`/system/actors/${encodeURIComponent(actor)}/${action}`);
-    if (done !== null) toast(`${actor}: ${action} accepted, now ${done.state || "under way"}.`, "good");
-  } catch (problem) {
-    toast(problem.message, "bad");
-  } finally {
-    button.disabled = false;
-    button.focus();
+const folded = new Set();
+
+/** The supervisor's children in start order, those of one kind (ingest/BTCUSDT, ...) below a line of their own. */
+function children(actors) {
+  const kinds = new Map();
+  const found = [];
+  for (const actor of actors) {
+    const [kind, rest] = actor.name.split("/");
+    if (rest === undefined) found.push({ key: actor.name, depth: 2, actor });
+    else if (kinds.has(kind)) kinds.get(kind).push(actor);
+    else {
+      const members = [actor];
+      kinds.set(kind, members);
+      found.push({ key: `${kind}/`, depth: 2, kind, members });
+    }
   }
+  return found;
 }
 
-function makeRow({ name }) {
-  const state = el("span", { className: "badge" });
-  const pid = cell("number wide-only");
-  const restarts = cell("number wide-only");
-  const up = cell("number wide-only");
-  const cause = el("span", { className: "cause" });
-  const restart = el("button", { type: "button", "aria-label": `Restart ${name}` }, "Restart");
-  const pause = el("button", { type: "button" });
-  restart.addEventListener("click", () => order(name, "restart", restart));
-  pause.addEventListener("click", () => order(name, pause.dataset.action, pause));
-  const branch = el("span", { className: "branch", "aria-hidden": "true" }, "├");
-  const cells = [
-    head(branch, name), cell("", state), pid, restarts, up, cell("wide-only", cause), cell("", el("div", { className: "actions" }, restart, pause)),
+function lines(live, wanted) {
+  const actors = [...live.tree.values()];
+  const matching = actors.filter((actor) => actor.name.toLowerCase().includes(wanted));
+  if (wanted) return matching.map((actor) => ({ key: actor.name, depth: 0, actor }));
+  const service = live.service.get("service");
+  const root = { started_at: service?.started_at ?? null };
+  const below = children(actors).flatMap((item) => (item.members && !folded.has(item.kind)
+    ? [item, ...item.members.map((actor) => ({ key: actor.name, depth: 3, actor }))] : [item]));
+  return [
+    { key: "main", depth: 0, root: { ...root, state: live.connected ? "running" : "silent" } },
+    { key: "supervisor", depth: 1, root: { ...root, state: service?.supervisor_answers ? "running" : "silent" } },
+    ...below,
   ];
+}
+
+/** For each line what is drawn before its name: per level a rail that goes on, nothing, or the twig to the name. */
+function rails(items) {
+  const drawn = new Array(items.length);
+  const later = [];
+  for (let index = items.length - 1; index >= 0; index--) {
+    const { depth } = items[index];
+    drawn[index] = Array.from({ length: depth }, (_, level) => {
+      const goesOn = later[level + 1] === true;
+      return level + 1 < depth ? (goesOn ? "rail" : "void") : goesOn ? "twig" : "twig last";
+    });
+    later[depth] = true;
+    later.length = depth + 1;
+  }
+  return drawn;
+}
+
+function named(label, ...content) {
+  const twigs = el("span", { className: "twigs", "aria-hidden": "true" });
+  const sub = el("span", { className: "sub" });
+  const node = head(el("div", { className: "branch" }, twigs, el("div", {}, ...content, sub)));
+  node.setAttribute("aria-label", label);
   return {
-    cells,
-    update(actor) {
-      say(state, actor.state);
-      tone(state, TONES[actor.state] ?? "warn");
-      state.title = actor.detail;
-      say(pid, actor.pid === null ? DASH : String(actor.pid));
-      say(restarts, count(actor.restarts));
-      say(up, actor.started_at ? duration((Date.now() - ms(actor.started_at)) / SECOND_MS) : DASH);
-      const why = actor.last_cause ?? (actor.state === "waiting" && actor.detail ? `waits for ${actor.detail}` : "");
-      say(cause, why || DASH);
-      cause.title = why;
-      const resumes = actor.state === "paused" || actor.state === "parked";
-      restart.hidden = pause.hidden = actor.state === "retired"; // it would be refused: the symbol has to be added again
+    node,
+    draw(kinds, below) {
+      if (twigs.dataset.is !== kinds.join()) {
+        twigs.dataset.is = kinds.join();
+        twigs.replaceChildren(...kinds.map((kind) => el("i", { className: kind })));
+      }
+      say(sub, below);
+    },
+  };
+}
+
+function line(name) {
+  const state = el("span", { className: "badge" });
+  const [pid, restarts, up] = [cell("number wide-only"), cell("number wide-only"), cell("number roomy-only")];
+  const cause = cell("cause wide-only");
+  const actions = el("div", { className: "actions" });
+  return { name, state, pid, restarts, up, cause, actions, cells: [name.node, cell("", state), pid, restarts, up, cause, cell("", actions)] };
+}
+
+function fill(row, { state, tones, pid, restarts, since, why, detail = "" }, kinds) {
+  say(row.state, state);
+  tone(row.state, tones);
+  row.state.title = detail;
+  say(row.pid, pid);
+  say(row.restarts, restarts);
+  say(row.up, since ? duration((Date.now() - ms(since)) / SECOND_MS) : DASH);
+  say(row.cause, why || DASH);
+  row.cause.title = why;
+  row.name.draw(kinds, [pid === DASH ? "" : `pid ${pid}`, restarts === DASH ? "" : `restarts ${restarts}`, why].filter(Boolean).join(", "));
+}
+
+function rootRow({ key }) {
+  const row = line(named(key, key));
+  return {
+    cells: row.cells,
+    update: ({ root, rails: kinds }) => fill(row, { state: root.state, tones: TONES[root.state], pid: DASH, restarts: DASH, since: root.started_at, why: "" }, kinds),
+  };
+}
+
+function groupRow({ kind }, show) {
+  const fold = el("button", { type: "button", className: "link" });
+  fold.addEventListener("click", () => {
+    if (!folded.delete(kind)) folded.add(kind);
+    show();
+  });
+  const row = line(named(kind, fold));
+  return {
+    cells: row.cells,
+    update({ members, rails: kinds }) {
+      const running = members.filter((actor) => actor.state === "running").length;
+      const well = members.every((actor) => WELL.has(actor.state));
+      say(fold, `${kind} ${folded.has(kind) ? "▸" : "▾"}`);
+      fold.setAttribute("aria-expanded", !folded.has(kind));
+      fold.setAttribute("aria-label", kind === INGEST ? `ingest, ${plural(members.length, "symbol")}` : kind);
+      const restarts = members.reduce((sum, actor) => sum + actor.restarts, 0);
+      fill(row, { state: `${count(running)} of ${count(members.length)}`, tones: well ? "good" : "warn", pid: DASH, restarts: count(restarts), since: null, why: "" }, kinds);
+    },
+  };
+}
+
+const button = (text, act) => {
+  const node = el("button", { type: "button" }, text);
+  node.addEventListener("click", () => act(node));
+  return node;
+};
+
+function why({ state, detail, holder, last_cause }) {
+  if (state === "elsewhere") return holder ? `in ${holder}` : "in no replica";
+  return last_cause ?? (state === "waiting" && detail ? `waits for ${detail}` : "");
+}
+
+function actorRow({ actor: { name, symbol }, depth }) {
+  const row = line(named(name, depth === 3 ? name.split("/")[1] : name));
+  const isIngest = symbol !== null && name === `${INGEST}/${symbol}`;
+  const restart = button("Restart", (node) => order(node, name, "restart"));
+  const pause = button("Pause", (node) => order(node, name, node.dataset.action));
+  const leave = isIngest ? button("Retire", (node) => retire(node, symbol)) : null;
+  const back = isIngest ? button("Add again", (node) => add(node, symbol)) : null;
+  restart.setAttribute("aria-label", `Restart ${name}`);
+  leave?.setAttribute("aria-label", `Retire ${symbol}`);
+  back?.setAttribute("aria-label", `Add again: ${symbol}`);
+  row.actions.append(...[restart, pause, leave, back].filter(Boolean));
+  return {
+    cells: row.cells,
+    update({ actor, rails: kinds }) {
+      const { state, pid, restarts, started_at, detail } = actor;
+      fill(row, { state, tones: TONES[state] ?? "warn", pid: pid === null ? DASH : String(pid), restarts: count(restarts), since: started_at, why: why(actor), detail }, kinds);
+      const isRetired = state === "retired"; // it would be refused: the symbol has to be added again
+      restart.hidden = pause.hidden = isRetired;
+      if (isIngest) [leave.hidden, back.hidden] = [isRetired, !isRetired];
+      const resumes = state === "paused" || state === "parked";
       pause.dataset.action = resumes ? "resume" : "pause";
       say(pause, resumes ? "Resume" : "Pause");
       pause.setAttribute("aria-label", `${pause.textContent} ${name}`);
@@ -57,21 +165,28 @@ function makeRow({ name }) {
 }
 
 export function tree(live) {
+  const makeRow = (item) => (item.root ? rootRow(item) : item.members ? groupRow(item, show) : actorRow(item));
   const table = new WindowedTable($("tree"), {
     caption: "Actors of the supervision tree, in start order",
     columns: [
       { title: "Actor" }, { title: "State" }, { title: "PID", className: "number wide-only" }, { title: "Restarts", className: "number wide-only" },
-      { title: "Up", className: "number wide-only" }, { title: "Last cause", className: "wide-only" }, { title: "Actions", className: "number" },
+      { title: "Up", className: "number roomy-only" }, { title: "Last cause", className: "wide-only" }, { title: "Actions", className: "number" },
     ],
     makeRow,
     empty: "The supervisor has not reported yet.",
   });
-  const show = () => {
+  const filter = $("tree-filter");
+  function show() {
+    const wanted = filter.value.trim().toLowerCase();
     const actors = [...live.tree.values()];
-    table.show(actors, (actor) => actor.name);
+    const items = actors.length ? lines(live, wanted) : [];
+    const drawn = rails(items);
+    table.show(items.map((item, index) => ({ ...item, rails: drawn[index] })), ({ key, depth }) => `${depth}${key}`, actors.length ? `No actor has ${wanted} in its name.` : undefined);
     const running = actors.filter((actor) => actor.state === "running").length;
     say($("tree-count"), actors.length ? `${count(running)} of ${count(actors.length)} running` : "");
-  };
-  live.on(["tree"], show);
+  }
+  filter.addEventListener("input", show);
+  $("add-symbol").addEventListener("click", () => askAndAdd($("add-symbol")));
+  live.on(["tree", "service", "connection"], show);
   setInterval(show, 10 * SECOND_MS); // how long each has been up
 }
