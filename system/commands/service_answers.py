@@ -191,6 +191,21 @@ class Actor(msgspec.Struct, frozen=True):
     last_cause: str | None
     uptime_s: float
     lag: int | None
+    holder: str | None = None
+
+
+class Replica(msgspec.Struct, frozen=True):
+    """One of several that are one service, and the leases that it holds."""
+
+    replica: str
+    leases: list[str]
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """All of them; `me` is the one that answered."""
+
+    me: str
+    replicas: list[Replica]
 
 
 class Incident(msgspec.Struct, frozen=True):
@@ -202,11 +217,12 @@ class Incident(msgspec.Struct, frozen=True):
 
 
 class Tree(msgspec.Struct, frozen=True):
-    """All actors, in start order."""
+    """All actors, in start order, and the replicas where there may be several."""
 
     draining: bool
     actors: list[Actor]
     incidents: list[Incident]
+    fleet: Fleet | None = None
 
 
 class Readiness(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WATCH_S = 1.0
 CLEAR = "\x1b[H\x1b[2J"
+ELSEWHERE = "elsewhere"  # the state of an actor that another replica runs
 HEADING = ("ACTOR", "STATE", "PID", "RESTARTS", "UP", "LAG", "LAST CAUSE", "DETAIL")
 
 
@@ -62,7 +63,7 @@ def in_words(body: bytes) -> str:
 
     found = decode(body, Tree)
     incidents = [f"{each.kind} {each.subject}: {each.cause}" for each in found.incidents]
-    return "\n".join([columns(HEADING, rows(found)), *incidents])
+    return "\n".join([columns(HEADING, rows(found)), *replicas(found), *incidents])
 
 
 def rows(found: Tree) -> list[tuple[str, ...]]:
@@ -81,7 +82,19 @@ def rows(found: Tree) -> list[tuple[str, ...]]:
                 lasting(actor.uptime_s),
                 "-" if actor.lag is None else f"{actor.lag:,}",
                 printable(actor.last_cause or "-"),
-                printable(actor.detail),
+                printable(actor.detail if actor.state != ELSEWHERE else f"in {actor.holder or 'no replica'}"),
             )
         )
     return lines
+
+
+def replicas(found: Tree) -> list[str]:
+    """A line for each replica, where there are several."""
+    from data_manager.system.commands.showing import printable
+
+    if found.fleet is None or len(found.fleet.replicas) < 2:
+        return []
+    return [
+        printable(f"{each.replica}{' (this one)' if each.replica == found.fleet.me else ''}: {', '.join(each.leases) or '-'}")
+        for each in found.fleet.replicas
+    ]

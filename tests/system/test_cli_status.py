@@ -12,6 +12,7 @@ import pytest
 from data_manager.storage.ledger import Counts
 from data_manager.system.commands import status as status_module
 from data_manager.system.commands import tree as tree_module
+from data_manager.system.fleet_messages import FleetNews, Replica
 from data_manager.system.messages import IncidentNews
 from tests.http.serving import BTC, NOW_MS, actor, tree, working_tree
 from tests.http.test_gaps import gap
@@ -121,6 +122,16 @@ def test_the_tree_is_shown_with_causes_and_what_is_wrong_now(api: ServedApi, typ
     assert wrong == "actor_down ingest/BTCUSDT: signal 9"
     as_json = json.loads(typed("tree", "--json", "--url", api.url).out)
     assert [each["name"] for each in as_json["actors"]] == ["http", "ingest/BTCUSDT"]
+
+
+def test_of_several_replicas_each_is_shown_with_what_it_holds(api: ServedApi, typed: Terminal) -> None:
+    api.system.latest = tree(actor("http"), actor("router", "elsewhere"), actor("auditor", "elsewhere"))
+    here, there = (Replica(name, name, 1, "1", NOW_MS, held, ()) for name, held in (("a", ()), ("b", ("router",))))
+    api.system.replicas = FleetNews("a", (here, there), {"router": "b"})
+    _, _, _, router, auditor, first, second = typed("tree", "--url", api.url).out.splitlines()
+    assert router.endswith("in b")
+    assert auditor.endswith("in no replica")
+    assert [first, second] == ["a (this one): -", "b: router"]
 
 
 def test_a_watched_tree_is_shown_again_until_ctrl_c(
