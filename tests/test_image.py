@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -47,6 +48,12 @@ def instruction(name: str) -> list[str]:
     return list(json.loads(found[1]))
 
 
+def pairs(name: str) -> dict[str, str]:
+    """All that an instruction sets, as ENV and LABEL do."""
+    lines = re.findall(rf"^{name} (.*)$", DOCKERFILE, re.MULTILINE)
+    return dict(pair.split("=", 1) for line in lines for pair in shlex.split(line))
+
+
 def health(port: int) -> int:
     """The exit code of the image's health check."""
     program, *arguments = instruction("HEALTHCHECK")
@@ -70,9 +77,35 @@ def test_the_health_check_fails_where_nothing_listens() -> None:
     assert health(nobody) == 1
 
 
-def test_it_runs_the_service_as_a_user_without_rights() -> None:
-    assert [*instruction("ENTRYPOINT"), *instruction("CMD")] == ["data-manager", "run"]
+def test_it_runs_the_service_under_an_init_as_a_user_without_rights() -> None:
+    assert [*instruction("ENTRYPOINT"), *instruction("CMD")] == ["tini", "--", "data-manager", "run"]
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["1000:1000"]
+
+
+def test_all_that_it_writes_is_below_its_one_volume() -> None:
+    assert re.findall(r"^VOLUME (.*)$", DOCKERFILE, re.MULTILINE) == ["/data"]
+    given = pairs("ENV")
+    for name in ("DATA_DIR", "TMPDIR", "HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "THESPLOG_FILE"):
+        assert Path(given[name]).is_relative_to("/data")
+    # a volume hides what the image has there, and a folder for temporary files must exist
+    assert given["TMPDIR"] == "/data"
+
+
+def test_both_stages_are_on_the_base_that_the_tests_run_on_and_its_label_names_it() -> None:
+    base = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE)
+    assert [name.rpartition("/")[2] for name in base] == ["python:3.11-slim-bookworm"]
+    stages = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert stages == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
+    assert pairs("LABEL")["org.opencontainers.image.base.name"] == base[0]
+
+
+def test_whatever_installs_is_left_behind_in_the_first_stage() -> None:
+    first, last = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
+    assert not re.search(r"\b(apt-get|apt|pip|curl|wget)\b", re.sub(r"^#.*$", "", last, flags=re.MULTILINE))
+    installed = re.findall(r"apt-get install (.*?)(?:&&|$)", first, re.MULTILINE)
+    packages = [word for line in installed for word in line.split() if not word.startswith("-")]
+    assert packages
+    assert not [package for package in packages if "=" not in package]
 
 
 def test_it_is_built_from_all_that_the_package_is_made_of() -> None:
