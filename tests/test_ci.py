@@ -21,7 +21,7 @@ def tally(*lines: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", ["run", "wheel"])
+@pytest.mark.parametrize("script", ["run", "version", "wheel"])
 def test_scripts_can_be_started_and_have_no_errors_of_syntax(script: str) -> None:
     assert os.access(CI / script, os.X_OK)
     subprocess.run(["bash", "-n", CI / script], check=True, timeout=10)

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LINKED = ("actors", "conf", "http", "storage", "system")
 PROMISED = {
     *LINKED,
-    *("chart", "src", "tests", ".ci"),
-    *("README.md", "LICENSE", "Makefile", "Dockerfile", ".dockerignore", ".gitignore"),
+    *("chart", "src", "tests", ".ci", ".github"),
+    *("README.md", "LICENSE", "Makefile", "Dockerfile", ".dockerignore", ".gitignore", ".pre-commit-config.yaml"),
     *("pyproject.toml", "requirements.txt", "requirements-dev.txt"),
 }
 WHICH_HTTP = "import http, http.client, http.server; print(http.HTTPStatus.OK, http.__file__, http.client.__file__)"
@@ -113,4 +113,4 @@ def test_every_source_folder_but_http_and_conf_is_a_package() -> None:
 
 def test_the_chart_ships_this_version() -> None:
     chart = yaml.safe_load((ROOT / "chart" / "Chart.yaml").read_text())
-    assert chart["appVersion"] == data_manager.__version__
+    assert chart["version"] == chart["appVersion"] == data_manager.__version__
