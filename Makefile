@@ -51,12 +51,15 @@ nightly: mariadb $(DEV) ## real durations, soak and image
 bench: $(DEV) ## throughput and latency of this machine (ARGS)
 	$(BIN)/python -m tests.bench $(ARGS)
 
-check: $(DEV) ## lint, format, types, dependencies between folders, security
+check: $(DEV) ## lint, format, types, dependencies between folders, security, image and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive actors system storage http
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 
 # The tests start servers of their own; a MongoDB-compatible one comes with requirements-dev.txt.
 mariadb:
