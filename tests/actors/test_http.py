@@ -26,6 +26,7 @@ from data_manager.storage.choice import MYSQL, SQLITE, catalog_url
 from data_manager.storage.protocols import Incident, ListedSymbol
 from data_manager.system.clock import SystemClock, now_ms
 from data_manager.system.errors import ConfigError
+from data_manager.system.fleet_messages import AskHolder, FleetNews, HolderAnswered
 from data_manager.system.messages import (
     Assign,
     AuditRequested,
@@ -143,6 +144,28 @@ def test_what_is_asked_of_other_actors_goes_up_as_a_hint(tmp_path: Path) -> None
             started = await (await session.post("/backfill/start", json=body, headers=BEARER)).json()
             assert (await session.post("/audit/run", headers=BEARER)).status == 202
         assert supervisor.sent == [JobRequested(started["job_id"]), AuditRequested()]
+
+    asyncio.run(run())
+
+
+def test_a_command_for_what_another_replica_runs_goes_there_and_its_answer_names_that(tmp_path: Path) -> None:
+    async def run() -> None:
+        supervisor = Supervisor(tmp_path)
+        async with supervisor.running() as session:
+            supervisor.worker.receive(TreeNews(tree(actor("auditor", "elsewhere"))))
+            supervisor.worker.receive(FleetNews("a", (), {"auditor": "b"}))
+            shown = await (await session.get("/system/tree")).json()
+            assert (shown["fleet"], shown["actors"][0]["holder"]) == ({"me": "a", "replicas": []}, "b")
+            asked = asyncio.create_task(session.post("/system/actors/auditor/pause", headers=BEARER))
+            await eventually(lambda: supervisor.sent)
+            (sent,) = supervisor.sent
+            assert isinstance(sent, AskHolder)
+            assert (sent.to, sent.actor, sent.action) == ("fleet", "auditor", "pause")
+            supervisor.worker.receive(HolderAnswered("another's", "c", True, "running"))
+            supervisor.worker.receive(HolderAnswered(sent.request_id, "b", True, "stopping"))
+            assert (await (await asked).json())["holder"] == "b"
+            assert (await session.post("/audit/run", headers=BEARER)).status == 202  # wherever it runs
+            assert supervisor.sent == [sent, AuditRequested()]
 
     asyncio.run(run())
 
