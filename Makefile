@@ -46,7 +46,7 @@ faults: mariadb $(DEV) ## kills, hangs and outages on whole process trees
 	$(PYTEST) -m "faults and not nightly" $(PYTEST_ARGS)
 
 nightly: mariadb $(DEV) ## real durations, soak and image
-	$(PYTEST) -m nightly $(PYTEST_ARGS)
+	$(PYTEST) -rs -m nightly $(PYTEST_ARGS)
 
 bench: $(DEV) ## throughput and latency of this machine (ARGS)
 	$(BIN)/python -m tests.bench $(ARGS)
@@ -60,6 +60,7 @@ check: $(DEV) ## lint, format, types, dependencies between folders, security, im
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --quiet --offline --min-severity medium .github
 
 # The tests start servers of their own; a MongoDB-compatible one comes with requirements-dev.txt.
 mariadb:

@@ -177,7 +177,7 @@ def test_the_tiers_divide_the_tests_among_them(checkout: Checkout) -> None:
         "pytest -m not browser and not faults and not nightly",
         "pytest -m browser",
         "pytest -m faults and not nightly",
-        "pytest -m nightly",
+        "pytest -rs -m nightly",  # what cannot be done here says why
     ]
 
 
