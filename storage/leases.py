@@ -17,6 +17,10 @@ from data_manager.storage.catalog_rows import insert_new
 from data_manager.storage.catalog_tables import leases
 from data_manager.storage.database_clock import from_now
 
+# By its key and no other way: a scan of the table would wait for the rows of others, one of whom may be paused in a
+# transaction of his (fencing.py), and leases of those who are well would expire meanwhile.
+CHANGE = update(leases).with_hint("FORCE INDEX (PRIMARY)", dialect_name="mysql")
+
 LEASE_S = 10.0  # after which an owner that has not renewed it may lose it
 NOBODY = ""
 
@@ -68,7 +72,7 @@ class Leases:
 
         def renew(connection: Connection) -> Mapping[str, int]:
             until = from_now(connection, self._lease_s)
-            connection.execute(update(leases).where(*_owned(owner, names)).values(expires_at=until))
+            connection.execute(CHANGE.where(*_owned(owner, names)).values(expires_at=until))
             return _tokens(connection, owner, names)
 
         return self._database.write(renew) if names else {}
@@ -78,7 +82,7 @@ class Leases:
 
         def release(connection: Connection) -> None:
             given_back = {"owner": NOBODY, "token": leases.c.token + 1, "expires_at": from_now(connection)}
-            connection.execute(update(leases).where(*_owned(owner, names)).values(given_back))
+            connection.execute(CHANGE.where(*_owned(owner, names)).values(given_back))
 
         if names:
             self._database.write(release)
@@ -93,7 +97,7 @@ class Leases:
     def _taken(self, connection: Connection, owner: str) -> Update:
         """MySQL assigns in this order, and sees what it has assigned: `owner` must be the old one until the last."""
         same = leases.c.owner == owner
-        return update(leases).ordered_values(
+        return CHANGE.ordered_values(
             (leases.c.token, case((same, leases.c.token), else_=leases.c.token + 1)),
             (leases.c.acquired_at, case((same, leases.c.acquired_at), else_=from_now(connection))),
             (leases.c.owner, owner),

@@ -32,14 +32,17 @@ def look(
     Without `may_take`, and by a replica that was gone, nothing is taken that it has not had. Raises StoreError.
     """
     me = member.replica
-    was_gone = not shared.members.is_here(member)
+    known = shared.members.is_here(member)
     symbols = active(statuses(seeded(shared.catalog, configured, now_ms)), configured)
     members = shared.members.alive()
-    alive = {each.replica for each in members}
-    holders = held_by(shared.leases.all(), alive)
+    alive = {me, *(each.replica for each in members)}
+    leases = shared.leases.all()
+    holders = held_by(leases, alive)
+    was_gone = not known or any(lease.owner == me and not lease.live for lease in leases)
     names = [f"{INGEST}{symbol}" for symbol in symbols]
     mine = plan(me, names, able(members), alive, holders)
-    tokens = shared.leases.take(me, mine.keep | mine.take if may_take and not was_gone else mine.keep)
+    free = mine.take - {lease.name for lease in leases if lease.live} if may_take and not was_gone else frozenset()
+    tokens = {**shared.leases.renew(me, mine.keep), **shared.leases.take(me, free)}
     shared.leases.renew(me, mine.give_up & busy)
     shared.leases.release(me, mine.give_up - busy)
     gone = dict.fromkeys(mine.keep - tokens.keys()) | dict.fromkeys(mine.give_up - busy)
