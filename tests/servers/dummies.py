@@ -20,15 +20,15 @@ class Obedient:
         self.context = context
         self.order = Path(context.settings.data_dir) / f"{context.name.replace('/', '-')}.order"
         self._busy: float | None = None
-        self.told = self.order.with_suffix(".symbols")
+        self.noted = self.order.with_suffix(".symbols")
         context.symbols.on_change(self.note_symbols)
         self.note_symbols()
 
     def note_symbols(self) -> None:
         """Leave the symbols that it knows for the test to see, with its generation."""
-        draft = self.told.with_suffix(".draft")
+        draft = self.noted.with_suffix(".draft")
         draft.write_text(" ".join([str(self.context.generation), *self.context.symbols.now]))
-        draft.rename(self.told)
+        draft.rename(self.noted)
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
