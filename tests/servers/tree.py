@@ -100,6 +100,7 @@ def running_tree(data_dir: Path, *specs: ChildSpec, **changes: Any) -> Iterator[
         hardening.become_subreaper()
         hardening.apply(KEY)
         _hardened.append(True)
+    data_dir.mkdir(parents=True, exist_ok=True)
     before = set(lifecycle.descendants_of(os.getpid()))
     running = RunningTree(Settings(data_dir=data_dir, **(FAST | changes)), specs)
     try:
