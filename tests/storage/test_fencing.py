@@ -219,3 +219,29 @@ def test_an_owner_that_is_paused_within_a_write_holds_nobody_up_for_long_and_wri
         taker.join(20)
         paused.close()
         present.close()
+
+
+def test_who_renews_does_not_wait_for_another_who_is_paused_within_a_write(new_mysql: Callable[[], str]) -> None:
+    url = driven(new_mysql())
+    others, present = [f"ingest/S{number}" for number in range(4)], CatalogDatabase(url, timeout_s=2)
+    leases = Leases(present)
+    leases.take("b", others)
+    paused = CatalogDatabase(url, fence=held(leases))
+    under_way, renewed = threading.Event(), threading.Event()
+
+    def write(_: Connection) -> None:
+        under_way.set()
+        renewed.wait(20)
+
+    writer = threading.Thread(target=paused.write, args=(write,))
+    writer.start()
+    try:
+        under_way.wait(10)
+        assert leases.renew("b", others) == dict.fromkeys(others, 1)
+        assert leases.take("b", ["router"]) == {"router": 1}
+        leases.release("b", others)
+    finally:
+        renewed.set()
+        writer.join(20)
+        paused.close()
+        present.close()
