@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from data_manager import __version__
 from data_manager.http import events
 from data_manager.storage.protocols import AuditLog, GapStatus
 from tests.browser.dashboard import PHONE, dashboard, gap, job, working
 from tests.http.computed import document, store_documents
-from tests.http.serving import MINUTE, NOW_MS, actor
+from tests.http.serving import MINUTE, NOW_MS, actor, candle, store_rows
 
 pytestmark = pytest.mark.browser
 
@@ -31,6 +32,8 @@ def test_the_first_screen_says_that_data_flows_and_nothing_is_missing_or_in_repa
         shown.open()
         shown.have(*working(), after_s=2, counted={"BTCUSDT": 300, "ETHUSDT": 140})
         expect(answer(shown, "Is data flowing?")).to_contain_text("Yes120 events/s")
+        expect(shown.row("symbols", "BTCUSDT")).to_contain_text("100")
+        expect(shown.row("symbols", "ETHUSDT")).to_contain_text("20")
         expect(answer(shown, "Is anything missing?")).to_contain_text("Nothing")
         expect(answer(shown, "Is anything being repaired?")).to_contain_text("No job is running")
         for question in ("Is data flowing?", "Is anything missing?", "Is anything being repaired?"):
@@ -87,6 +90,18 @@ def test_an_hour_with_a_gap_tells_its_cause(browser: Browser, tmp_path: Path) ->
         expect(dialog).to_be_hidden()
         expect(cell).to_be_focused()
         assert shown.page.locator("#symbols button.hour").count() == 1  # the other one is older than a day
+
+
+def test_hours_before_a_symbols_first_bar_are_told_from_those_without_a_gap(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "market").mkdir()
+    store_rows(tmp_path, [candle(NOW_MS - 2 * HOUR), candle(NOW_MS - MINUTE)])
+    with dashboard(browser, tmp_path) as shown:
+        shown.open()
+        hours = shown.row("symbols", "BTCUSDT").locator(".hour")
+        expect(hours.and_(shown.page.locator("[data-state=whole]"))).to_have_count(3)
+        expect(hours.and_(shown.page.locator("[data-state=none]"))).to_have_count(21)
+        none = shown.row("symbols", "ETHUSDT").locator(".hour[data-state=none]")
+        expect(none).to_have_count(24)
 
 
 def test_of_500_symbols_those_in_sight_are_drawn_and_the_filter_finds_one(browser: Browser, tmp_path: Path) -> None:
@@ -161,6 +176,17 @@ def test_anomalies_are_listed_with_their_severity(browser: Browser, tmp_path: Pa
         expect(row).to_contain_text("high")
         expect(row).to_contain_text("price far from its mean")
         expect(shown.page.locator("#anomalies-count")).to_have_text("1 of BTCUSDT, 1 in all")
+
+
+def test_the_foot_names_the_version_and_leads_to_what_programs_ask(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(browser, tmp_path) as shown:
+        shown.open()
+        expect(shown.page.get_by_role("contentinfo")).to_contain_text(f"Petrosa Data Manager {__version__}")
+        links = shown.page.get_by_role("navigation", name="For programs").get_by_role("link")
+        paths = [link.get_attribute("href") for link in links.all()]
+        assert {"/docs", "/metrics"} <= set(paths)
+        for path in paths:
+            assert shown.page.request.get(f"{shown.served.url}{path}").ok, path
 
 
 def test_the_theme_is_the_systems_until_one_is_chosen_which_stays(browser: Browser, tmp_path: Path) -> None:

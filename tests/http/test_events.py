@@ -17,6 +17,7 @@ from data_manager.http import events
 from data_manager.http.live import Rates, counted, difference
 from data_manager.storage.catalog import SqlCatalog
 from data_manager.storage.protocols import Gap, GapStatus, Job
+from data_manager.system.fleet_messages import FleetNews, Replica
 from data_manager.system.messages import IncidentNews, Tree
 from data_manager.system.metrics import Series
 from tests.eventually import eventually
@@ -137,6 +138,38 @@ def test_rates_are_told_from_the_counters_of_two_trees(tmp_path: Path) -> None:
             {"symbol": "BTCUSDT", "events_per_second": 26.0, "events": 152, "quarantined": 2},
             {"symbol": "ETHUSDT", "events_per_second": 0.0, "events": 0, "quarantined": 0},
         ]
+
+    with_api(tmp_path, check)
+
+
+def test_what_could_not_be_used_is_counted_with_what_told_no_symbol(tmp_path: Path) -> None:
+    async def check(api: Api) -> None:
+        counters = dict([stored("BTCUSDT", 2, "quarantined"), stored("", 3, "quarantined"), stored("BTCUSDT", 9)])
+        api.system.latest = working_tree(counters=counters)
+        async with api.session.get("/system/events") as response:
+            state = await Follower(response).until("snapshot")
+        assert state["service"][0]["quarantined"] == 5
+
+    with_api(tmp_path, check)
+
+
+def test_replicas_are_told_as_they_come_and_go_without_what_runs_in_them(tmp_path: Path) -> None:
+    def replica(name: str, *leases: str) -> Replica:
+        return Replica(name, "pod", 15, "2.0.0", NOW_MS, leases, (("http", "running", "", 16, 0),))
+
+    async def check(api: Api) -> None:
+        async with api.session.get("/system/events") as response:
+            follower = Follower(response)
+            assert (await follower.until("snapshot"))["fleet"] == []
+            api.system.replicas = FleetNews("a", (replica("a", "router"), replica("b")), {"router": "a"})
+            told = await follower.until("fleet")
+            assert [(each["replica"], each["me"], each["leases"]) for each in told["changed"]] == [
+                ("a", True, ["router"]),
+                ("b", False, []),
+            ]
+            assert "actors" not in told["changed"][0]
+            api.system.replicas = FleetNews("a", (replica("a", "router"),), {"router": "a"})
+            assert (await follower.until("fleet")) == {"changed": [], "removed": ["b"]}
 
     with_api(tmp_path, check)
 

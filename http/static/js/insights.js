@@ -81,8 +81,8 @@ function anomalyRow() {
   const when = el("span");
   const severity = cell();
   const dataset = cell("wide-only");
-  const details = cell();
-  const cells = [head(when), severity, dataset, details];
+  const details = el("span", { className: "clamp" });
+  const cells = [head(when), severity, dataset, cell("what", details)];
   return {
     cells,
     update(row) {

@@ -60,6 +60,6 @@ export function jobs(live) {
     const found = [...live.jobs.values()].sort((a, b) => place(a) - place(b) || newest(a, b));
     table.show(found, (job) => job.job_id);
     const open = live.service.get("service")?.jobs_open;
-    say($("jobs-count"), open === null || open === undefined ? "" : `${count(open)} not ended`);
+    say($("jobs-count"), open === null || open === undefined ? "" : `${count(open)} open`);
   });
 }

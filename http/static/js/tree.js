@@ -94,7 +94,7 @@ function fill(row, { state, tones, pid, restarts, since, why, detail = "" }, kin
   say(row.up, since ? duration((Date.now() - ms(since)) / SECOND_MS) : DASH);
   say(row.cause, why || DASH);
   row.cause.title = why;
-  row.name.draw(kinds, [pid === DASH ? "" : `pid ${pid}`, restarts === DASH ? "" : `restarts ${restarts}`, why].filter(Boolean).join(", "));
+  row.name.draw(kinds, [why, restarts === DASH ? "" : `restarts ${restarts}`, pid === DASH ? "" : `pid ${pid}`].filter(Boolean).join(", "));
 }
 
 function rootRow({ key }) {
@@ -145,6 +145,7 @@ function actorRow({ actor: { name, symbol }, depth }) {
   const leave = isIngest ? button("Retire", (node) => retire(node, symbol)) : null;
   const back = isIngest ? button("Add again", (node) => add(node, symbol)) : null;
   restart.setAttribute("aria-label", `Restart ${name}`);
+  if (back) back.className = "again";
   leave?.setAttribute("aria-label", `Retire ${symbol}`);
   back?.setAttribute("aria-label", `Add again: ${symbol}`);
   row.actions.append(...[restart, pause, leave, back].filter(Boolean));
