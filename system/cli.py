@@ -13,6 +13,7 @@ import typer
 from data_manager.system.commands.analytics import analytics
 from data_manager.system.commands.audit import audit
 from data_manager.system.commands.backfill import backfill
+from data_manager.system.commands.chaos import chaos
 from data_manager.system.commands.config import config
 from data_manager.system.commands.demo import demo
 from data_manager.system.commands.doctor import doctor
@@ -63,6 +64,7 @@ app.add_typer(quarantine, name="quarantine")
 app.add_typer(analytics, name="analytics")
 app.add_typer(store, name="store")
 app.add_typer(symbols, name="symbols")
+app.add_typer(chaos, name="chaos")
 app.command(epilog=EXIT_CODES)(openapi)
 app.command(epilog=EXIT_CODES)(version)
 
