@@ -24,11 +24,12 @@ class Seen(NamedTuple):
 
 
 def look(
-    shared: Shared, member: Member, configured: Sequence[str], busy: Set[str], now_ms: int, *, may_take: bool
+    shared: Shared, member: Member, configured: Sequence[str], busy: Set[str] | None, now_ms: int, *, may_take: bool
 ) -> Seen:
     """Renew, take, and give back.
 
-    `busy` are the leases under which somebody may still be at work here: such a one is given back at a later look.
+    `busy` are the leases under which somebody may still be at work here, None where that is not known: such a one is
+    given back at a later look.
     Without `may_take`, and by a replica that was gone, nothing is taken that it has not had. Raises StoreError.
     """
     me = member.replica
@@ -43,9 +44,10 @@ def look(
     mine = plan(me, names, able(members), alive, holders)
     free = mine.take - {lease.name for lease in leases if lease.live} if may_take and not was_gone else frozenset()
     tokens = {**shared.leases.renew(me, mine.keep), **shared.leases.take(me, free)}
-    shared.leases.renew(me, mine.give_up & busy)
-    shared.leases.release(me, mine.give_up - busy)
-    gone = dict.fromkeys(mine.keep - tokens.keys()) | dict.fromkeys(mine.give_up - busy)
+    stopped = mine.give_up - busy if busy is not None else frozenset()
+    shared.leases.renew(me, mine.give_up - stopped)
+    shared.leases.release(me, stopped)
+    gone = (mine.keep - tokens.keys()) | stopped
     now = {name: owner for name, owner in holders.items() if name not in gone} | dict.fromkeys(tokens, me)
     return Seen(symbols, tokens, members, now, was_gone)
 

@@ -29,11 +29,11 @@ from data_manager.system.fleet_messages import AskHolder, Elsewhere, FleetNews, 
 from data_manager.system.logs import log
 from data_manager.system.messages import Assign, CommandDone, Message, Tree, TreeQuery, TreeReply
 from data_manager.system.strategy import ALIVE, NOT_OURS
-from data_manager.system.tree import ANALYTICS, AUDITOR, BACKFILL, leasable
+from data_manager.system.tree import ANALYTICS, AUDITOR, BACKFILL, INGEST, leasable
 from data_manager.system.worker import Context, Status
 
 ROUND_S = 1.0  # between two looks: so long does nobody notice that a lease is free
-TREE_S = 5.0  # how long the supervisor may take to tell its tree
+TREE_S = 3.0  # how long the supervisor may take to tell its tree
 LEAVE_S = 1.5  # for giving everything back at the end
 MARGIN_S = 1.0  # before its lease expires, what must not run twice is stopped
 SETTLE_S = 3 * ROUND_S  # after an outage of the catalog nothing is taken before all others are back
@@ -52,6 +52,7 @@ class FleetWorker:
         )
         self._post = Post(context, self._shared, lambda: self._replica, lambda: self._tokens)
         self._replica = ""
+        self._member: Member | None = None  # this replica, as it was told of last
         self._seen: Seen | None = None  # at the last look
         self._tokens: Mapping[str, int] = {}  # of what was last said to run here
         self._told: Assign | None = None
@@ -98,23 +99,26 @@ class FleetWorker:
                 await self._round()
             except StoreError as error:
                 self._without_catalog(error)
-            except TimeoutError:
-                log("supervisor_silent", logging.WARNING)
             await asyncio.sleep(max(0.0, began + ROUND_S - clock.monotonic()))
 
     async def _round(self) -> None:
-        context = self._context
-        tree = (await self._trees.ask(lambda request: context.send(TreeQuery(request)))).tree
-        member = member_of(tree, leasable(context.settings))
+        context, clock = self._context, self._context.clock
+        tree = await self._tree()
+        if tree is not None:
+            self._member = member_of(tree, leasable(context.settings))
+        if self._member is None:
+            return
+        member = self._member
         if self._replica != member.replica:
             await self._shared.call(lambda shared: succeed(shared, context.settings.data_dir, member))
             self._replica = member.replica
-        working = frozenset(view.name for view in tree.actors if view.state in ALIVE) - {ANALYTICS}
-        if tree.draining:
-            await self._shared.call(lambda shared: leave(shared, member.replica, working))
+        working = None if tree is None else frozenset(v.name for v in tree.actors if v.state in ALIVE) - {ANALYTICS}
+        if tree is not None and tree.draining:
+            await self._shared.call(lambda shared: leave(shared, member.replica, working or frozenset()))
             return
-        busy, asked_at = working | self._tokens.keys(), context.clock.monotonic()
-        configured, at_ms, may_take = context.settings.supported_pairs, now_ms(context.clock), self._may_take(asked_at)
+        busy, asked_at = None if working is None else working | self._tokens.keys(), clock.monotonic()
+        configured, at_ms = context.settings.supported_pairs, now_ms(clock)
+        may_take = self._may_take(asked_at) and tree is not None
         seen = await self._shared.call(lambda shared: look(shared, member, configured, busy, at_ms, may_take=may_take))
         self._renewed_at = asked_at
         if seen.was_gone:
@@ -125,6 +129,14 @@ class FleetWorker:
         self._seen = seen
         self._say(seen.tokens)
         self._tell_http(seen)
+
+    async def _tree(self) -> Tree | None:
+        """What runs here; None where the supervisor does not tell in time, which is no reason to let leases expire."""
+        try:
+            return (await self._trees.ask(lambda request: self._context.send(TreeQuery(request)))).tree
+        except TimeoutError:
+            log("supervisor_silent", logging.WARNING)
+            return None
 
     def _may_take(self, now: float) -> bool:
         if self._away:
@@ -144,7 +156,8 @@ class FleetWorker:
             return
         send, here = self._context.send, {name: token for name, token in tokens.items() if name != ANALYTICS}
         if self._told is None or (self._told.symbols, self._told.here) != (self._seen.symbols, here):
-            log("leases", held=sorted(tokens))
+            symbols = sum(name.startswith(INGEST) for name in tokens)
+            log("leases", symbols=symbols, others=sorted(name for name in tokens if not name.startswith(INGEST)))
             self._told = Assign(self._seen.symbols, here)
             send(self._told)
         if self._context.settings.enable_analytics:

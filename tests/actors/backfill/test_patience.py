@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from data_manager.actors.backfill.patience import RETRY_FIRST_S, RETRY_MAX_S, Away, Stores, pause_s
 from data_manager.storage.protocols import Catalog, MarketStore, Query
 from data_manager.storage.records import Candle
-from data_manager.system.errors import RowRefused, StoreFull, StoreUnavailable
+from data_manager.system.errors import RowRefused, StaleLease, StoreFull, StoreUnavailable
 from tests.actors.backfill.clocks import SleptClock
 from tests.actors.housekeeping.stores import Stores as RealStores
 from tests.actors.housekeeping.stores import captured, with_stores
@@ -70,7 +70,7 @@ def test_the_catalog_is_waited_for_likewise(tmp_path: Path) -> None:
     patient(tmp_path, scenario)
 
 
-@pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreFull("no space")])
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreFull("no space"), StaleLease("passed on")])
 def test_what_comes_back_is_waited_for(tmp_path: Path, error: Exception) -> None:
     async def scenario(real: RealStores, stores: Stores, away: Away, clock: SleptClock) -> None:
         errors = [error]

@@ -56,7 +56,7 @@ class Replica:
         self.symbols: tuple[str, ...] = ()
         self.slow: set[str] = set()
         self.draining = False
-        self.answers_commands = True
+        self.answers_commands = self.tells_its_tree = True
         self.scheduled = 0
         self.news: FleetNews | None = None
         self.heard: list[Message] = []
@@ -92,7 +92,7 @@ class Replica:
         match message:
             case Assign(symbols=symbols, here=here):
                 self.symbols, self.here = symbols, dict(here or {})
-            case TreeQuery(request_id=request_id):
+            case TreeQuery(request_id=request_id) if self.tells_its_tree:
                 running = [actor(name) for name in {*self.here, *self.slow}]
                 seen = tree(actor("fleet"), *running, actor("gone", "elsewhere"), started_ms=self.number)
                 seen = tree(*seen.actors, started_ms=self.number, draining=self.draining)

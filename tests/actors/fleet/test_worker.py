@@ -183,6 +183,27 @@ def test_after_an_outage_of_the_catalog_everybody_keeps_what_he_had(tmp_path: Pa
     with_replicas(tmp_path, 3, check)
 
 
+def test_while_the_supervisor_is_silent_leases_are_renewed_and_nothing_is_given_back_or_taken(
+    tmp_path: Path,
+) -> None:
+    async def check(first: Replica) -> None:
+        first.tells_its_tree = False
+        first.worker._trees._patience_s = 0.05
+        second = Replica(tmp_path, 2)
+        second.start()
+        await eventually(lambda: len(first.here) == 3)  # it is told to let go of the rest
+        with shared_rows(tmp_path) as rows:
+            later = [lease.name for lease in rows.leases.all() if lease.owner == first.name and lease.live]
+            assert set(later) == {*ALL, "analytics"}
+        await asyncio.sleep(0.3)
+        assert second.here == {}
+        first.tells_its_tree = True
+        await eventually(lambda: share_all(first, second))
+        await second.stop()
+
+    with_replicas(tmp_path, 1, check)
+
+
 def test_a_restarted_fleet_actor_goes_on_with_the_same_leases(tmp_path: Path) -> None:
     async def check(one: Replica) -> None:
         one.crash()
