@@ -32,7 +32,8 @@ TELLING = """() => {
   const chart = document.getElementById("chart").getAttribute("aria-label");
   const repaired = Number(/(\\d+) repaired bars/.exec(chart)?.[1] ?? 0);
   const isUnderWay = [...document.querySelectorAll("#jobs progress:not(.ended)")].some((bar) => bar.value > 0);
-  return / [1-9]\\d* gaps?,/.test(chart) && repaired >= 2 && isUnderWay
+  if (document.querySelector("#symbols tbody .hour[data-state=none]")) return false;
+  return / [1-9]\\d* gaps?,/.test(chart) && repaired >= 4 && isUnderWay
     && document.querySelector("#analytics .badge") !== null && document.querySelector("#toast.shown") === null;
 }"""
 

@@ -64,7 +64,7 @@ function hourOf(symbol, hour, gaps) {
   return button;
 }
 
-/** When each symbol's minutes begin within the last day: null where there are none, undefined while it is not known. */
+/** The hour (since 1970) of each symbol's first bar of the last day: null where there is none, undefined while it is not known. */
 class Beginnings {
   #known = new Map();
   #changed;
@@ -75,16 +75,19 @@ class Beginnings {
 
   of(symbol) {
     const known = this.#known.get(symbol);
-    if (known === undefined || (!known.hour && Date.now() - known.askedAt > REFRESH_MS)) this.#ask(symbol);
+    const isWhole = (known?.hour ?? Infinity) <= thisHour() - HOURS + 1; // else history may still come
+    if (!isWhole && (known === undefined || Date.now() - known.askedAt > REFRESH_MS)) this.#ask(symbol);
     return this.#known.get(symbol).hour;
   }
 
   async #ask(symbol) {
-    this.#known.set(symbol, { askedAt: Date.now(), hour: this.#known.get(symbol)?.hour });
+    const known = { askedAt: Date.now(), hour: this.#known.get(symbol)?.hour };
+    this.#known.set(symbol, known);
     const start = new Date((thisHour() - HOURS + 1) * HOUR_MS).toISOString();
-    const found = await get("/data/candles", { pair: symbol, period: "1m", limit: 1, dialect: "head", start }).catch(() => ({ data: [] }));
+    const found = await get("/data/candles", { pair: symbol, period: "1m", limit: 1, dialect: "head", start }).catch(() => null);
+    if (!found) return; // what was known stays
     const first = found.data[0]?.timestamp;
-    this.#known.get(symbol).hour = first ? Math.floor(ms(first) / HOUR_MS) : null;
+    known.hour = first ? Math.floor(ms(first) / HOUR_MS) : null;
     this.#changed();
   }
 }

@@ -1,11 +1,15 @@
 // Backfill's jobs: those under way and waiting, then those that ended last.
 
 import { $, el, say, tone } from "./dom.js";
-import { DASH, clock, count, dataset, duration, ms, percent, range, rate } from "./format.js";
+import { DASH, clock, count, dataset, day, duration, ms, percent, range, rate } from "./format.js";
 import { WindowedTable, cell, head } from "./table.js";
 
 const TONES = { running: "info", pending: "quiet", completed: "good", failed: "bad" };
+const LONG_MS = 3 * 86_400_000;
 const ORDER = ["running", "failed", "pending", "completed"];
+
+/** A range by its days where it is long. */
+const spanned = (start, end) => (ms(end) - ms(start) > LONG_MS ? `${day(ms(start))} to ${day(ms(end))}` : range(start, end));
 
 function rest(job) {
   if (job.completed_at) return `ended ${clock(ms(job.completed_at)).slice(0, 5)}`;
@@ -27,7 +31,7 @@ function makeRow() {
     update(job) {
       const { symbol, data_type, timeframe, start_time, end_time } = job.request;
       say(name, `${symbol} ${dataset(data_type, timeframe)}`);
-      say(what, job.error_message || [job.reason, range(start_time, end_time)].filter(Boolean).join(", "));
+      say(what, job.error_message || [job.reason, spanned(start_time, end_time)].filter(Boolean).join(", "));
       what.classList.toggle("problem", Boolean(job.error_message));
       what.title = what.textContent;
       say(state, job.status);

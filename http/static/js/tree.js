@@ -1,64 +1,17 @@
 // The supervision tree: main, the supervisor, and each actor with what an operator may do to it.
 
+import { found, lines, rails } from "./branches.js";
 import { add, askAndAdd, order, retire } from "./commands.js";
 import { $, el, say, tone } from "./dom.js";
 import { DASH, count, duration, ms, plural } from "./format.js";
 import { WindowedTable, cell, head } from "./table.js";
 
-export const TONES = { running: "good", waiting: "warn", starting: "info", stopping: "warn", paused: "quiet", parked: "bad", silent: "bad", retired: "quiet", elsewhere: "quiet" };
+const TONES = { running: "good", waiting: "warn", starting: "info", stopping: "warn", paused: "quiet", parked: "bad", silent: "bad", retired: "quiet", elsewhere: "quiet" };
 const WELL = new Set(["running", "elsewhere", "retired"]);
 const SECOND_MS = 1000;
 const INGEST = "ingest";
 
-const folded = new Set();
-
-/** The supervisor's children in start order, those of one kind (ingest/BTCUSDT, ...) below a line of their own. */
-function children(actors) {
-  const kinds = new Map();
-  const found = [];
-  for (const actor of actors) {
-    const [kind, rest] = actor.name.split("/");
-    if (rest === undefined) found.push({ key: actor.name, depth: 2, actor });
-    else if (kinds.has(kind)) kinds.get(kind).push(actor);
-    else {
-      const members = [actor];
-      kinds.set(kind, members);
-      found.push({ key: `${kind}/`, depth: 2, kind, members });
-    }
-  }
-  return found;
-}
-
-function lines(live, wanted) {
-  const actors = [...live.tree.values()];
-  const matching = actors.filter((actor) => actor.name.toLowerCase().includes(wanted));
-  if (wanted) return matching.map((actor) => ({ key: actor.name, depth: 0, actor }));
-  const service = live.service.get("service");
-  const root = { started_at: service?.started_at ?? null };
-  const below = children(actors).flatMap((item) => (item.members && !folded.has(item.kind)
-    ? [item, ...item.members.map((actor) => ({ key: actor.name, depth: 3, actor }))] : [item]));
-  return [
-    { key: "main", depth: 0, root: { ...root, state: live.connected ? "running" : "silent" } },
-    { key: "supervisor", depth: 1, root: { ...root, state: service?.supervisor_answers ? "running" : "silent" } },
-    ...below,
-  ];
-}
-
-/** For each line what is drawn before its name: per level a rail that goes on, nothing, or the twig to the name. */
-function rails(items) {
-  const drawn = new Array(items.length);
-  const later = [];
-  for (let index = items.length - 1; index >= 0; index--) {
-    const { depth } = items[index];
-    drawn[index] = Array.from({ length: depth }, (_, level) => {
-      const goesOn = later[level + 1] === true;
-      return level + 1 < depth ? (goesOn ? "rail" : "void") : goesOn ? "twig" : "twig last";
-    });
-    later[depth] = true;
-    later.length = depth + 1;
-  }
-  return drawn;
-}
+const folded = new Set(); // kinds of which the members are not shown
 
 function named(label, ...content) {
   const twigs = el("span", { className: "twigs", "aria-hidden": "true" });
@@ -180,7 +133,8 @@ export function tree(live) {
   function show() {
     const wanted = filter.value.trim().toLowerCase();
     const actors = [...live.tree.values()];
-    const items = actors.length ? lines(live, wanted) : [];
+    const all = () => (actors.length ? lines(actors, live.service.get("service"), live.connected, folded) : []);
+    const items = wanted ? found(actors, wanted) : all();
     const drawn = rails(items);
     table.show(items.map((item, index) => ({ ...item, rails: drawn[index] })), ({ key, depth }) => `${depth}${key}`, actors.length ? `No actor has ${wanted} in its name.` : undefined);
     const running = actors.filter((actor) => actor.state === "running").length;
