@@ -119,9 +119,14 @@ def die_with_parent() -> None:
 
 
 def default_fault_signals() -> None:
-    """Let a segfault kill the process: under Thespian's Python handlers the faulting instruction runs for ever."""
+    """Let a segfault kill the process: under Thespian's Python handlers the faulting instruction runs for ever.
+
+    A write beyond the limit on a file's size fails with EFBIG again, as Python has it: Thespian's handler of that
+    signal writes to its own log, which raises the signal again, and the process hangs.
+    """
     for fault in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT):
         signal.signal(fault, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
 def limit_memory(megabytes: int) -> None:

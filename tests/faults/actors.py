@@ -22,6 +22,7 @@ class FaultyIngestion(Ingestion):
     """Commits the fault named in `<data_dir>/fault` in the middle of a batch, once."""
 
     order: Path
+    hoard = bytearray()  # MiB that nobody needs
 
     def store(self, deliveries: Sequence[Delivery]) -> Report:
         if self.order.exists():
@@ -29,6 +30,8 @@ class FaultyIngestion(Ingestion):
             self.order.unlink()
             if fault == "segfault":
                 ctypes.string_at(0)
+            if fault.startswith("hoard "):
+                self.hoard = bytearray(b"x") * (int(fault.removeprefix("hoard ")) * 2**20)
             while fault == "spin":
                 pass
         return super().store(deliveries)
