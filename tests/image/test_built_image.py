@@ -32,7 +32,7 @@ for package in ("actors", "http", "storage", "system"):
             importlib.import_module(module.name)
 """
 
-pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
 
 
 def obstacle() -> str | None:
