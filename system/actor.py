@@ -27,7 +27,7 @@ from data_manager.system.settings import Settings
 from data_manager.system.symbols import Symbols
 from data_manager.system.worker import Status
 
-FLUSH_S = 0.2  # how long Thespian may take to transmit what was sent before the process exits
+FLUSH_S = 0.5  # how long Thespian may take to transmit what was sent before the process exits: more, after many sends
 EXIT_FAILED = 1
 LEAVE = "leave"
 
