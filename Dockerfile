@@ -17,10 +17,11 @@ RUN python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-deps
  && find /opt/venv/lib -type d -name tests -prune -exec rm -rf {} +
 
 FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
 LABEL org.opencontainers.image.title="petrosa-data-manager" \
       org.opencontainers.image.description="Market data for crypto futures, stored exactly once, audited and repaired" \
       org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.base.name="docker.io/library/python:3.11-slim-bookworm"
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 RUN groupadd --gid 1000 app \
  && useradd --uid 1000 --gid app --no-create-home --home-dir /data app \
  && install --directory --owner=app --group=app /data

@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+(BASE,) = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE)
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -92,11 +93,9 @@ def test_all_that_it_writes_is_below_its_one_volume() -> None:
 
 
 def test_both_stages_are_on_the_base_that_the_tests_run_on_and_its_label_names_it() -> None:
-    base = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE)
-    assert [name.rpartition("/")[2] for name in base] == ["python:3.11-slim-bookworm"]
-    stages = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
-    assert stages == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
-    assert pairs("LABEL")["org.opencontainers.image.base.name"] == base[0]
+    assert BASE.rpartition("/")[2] == "python:3.11-slim-bookworm"
+    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 2
+    assert pairs("LABEL")["org.opencontainers.image.base.name"] == "${PYTHON_IMAGE}"
 
 
 def test_whatever_installs_is_left_behind_in_the_first_stage() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.test_image import BASE
+
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SECRETS = {"DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN", "KUBE_CONFIG_DATA"}  # the original's names
@@ -116,10 +118,8 @@ def test_every_script_and_every_target_exists() -> None:
 
 
 def test_they_run_on_the_python_and_the_debian_of_the_image() -> None:
-    base = re.search(r"^ARG PYTHON_IMAGE=\S*?(python:\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert base
     containers = {job["container"]["image"] for job in JOBS.values() if "container" in job}
-    assert containers == {base[1].replace("-slim", "")}
+    assert containers == {BASE.rpartition("/")[2].replace("-slim", "")}
 
 
 # -- a release ----------------------------------------------------------------------------------------------

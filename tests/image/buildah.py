@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from tests.test_image import BASE
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-BASE = "docker.io/library/python:3.11-slim-bookworm"
 TRUST_ALL = {"default": [{"type": "insecureAcceptAnything"}]}  # what is built here is signed by nobody
 BASE_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 STEP_S = 1800  # of pulling, committing or building, on a busy machine

@@ -20,6 +20,7 @@ from tests.image.container import Container, new_volume, run
 from tests.servers.databases import free_port
 from tests.servers.load import Load
 from tests.servers.nats import NatsServer
+from tests.test_image import BASE
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
 RATE = 1500  # events a second, over all symbols
@@ -129,6 +130,7 @@ def test_it_says_what_it_is_and_how_it_is_run(image: Image) -> None:
     assert image.user == "1000:1000"
     assert (image.volumes, image.folder) == (["/data"], "/data")
     assert image.labels["org.opencontainers.image.title"] == "petrosa-data-manager"
+    assert image.labels["org.opencontainers.image.base.name"] == BASE
     assert image.entry[-1] == "data-manager"
     assert image.command == ["run"]
 
