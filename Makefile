@@ -25,10 +25,12 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
+MINUTES ?= 10
+
 PYTEST := $(BIN)/pytest $(if $(COVERAGE),--cov --cov-branch --cov-report=term)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser faults nightly bench check clean mariadb chromium promtool
+.PHONY: help demo test browser faults nightly soak bench check clean mariadb chromium promtool
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -47,6 +49,9 @@ faults: mariadb $(DEV) ## kills, hangs and outages on whole process trees
 
 nightly: mariadb $(DEV) ## real durations, soak and image
 	$(PYTEST) -rs -m nightly $(PYTEST_ARGS)
+
+soak: $(DEV) ## memory, files, threads and disk of a demo over time (MINUTES=10)
+	SOAK_MINUTES=$(MINUTES) $(PYTEST) -s -m nightly tests/soak/test_soak.py $(PYTEST_ARGS)
 
 bench: $(DEV) ## throughput and latency of this machine (ARGS)
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGETS = ("demo", "test", "browser", "faults", "nightly", "bench", "check", "clean")
+TARGETS = ("demo", "test", "browser", "faults", "nightly", "soak", "bench", "check", "clean")
 
 
 class Checkout:
@@ -179,6 +179,15 @@ def test_the_tiers_divide_the_tests_among_them(checkout: Checkout) -> None:
         "pytest -m faults and not nightly",
         "pytest -rs -m nightly",  # what cannot be done here says why
     ]
+
+
+@pytest.mark.parametrize(("given", "minutes"), [((), "10"), (("MINUTES=60",), "60")])
+def test_a_soak_takes_as_long_as_it_is_told(checkout: Checkout, given: tuple[str, ...], minutes: str) -> None:
+    checkout.fake_python()
+    program = checkout.programs / "python3"
+    program.write_text(program.read_text().replace("$(basename", "$SOAK_MINUTES $(basename"))
+    assert checkout.make("soak", *given).returncode == 0
+    assert checkout.calls[-1] == f"{minutes} pytest -s -m nightly tests/soak/test_soak.py"
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "pyproject.toml"])
