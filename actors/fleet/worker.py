@@ -102,22 +102,27 @@ class FleetWorker:
             await asyncio.sleep(max(0.0, began + ROUND_S - clock.monotonic()))
 
     async def _round(self) -> None:
-        context, clock = self._context, self._context.clock
         tree = await self._tree()
         if tree is not None:
-            self._member = member_of(tree, leasable(context.settings))
+            await self._is_known_as(member_of(tree, leasable(self._context.settings)))
         if self._member is None:
             return
-        member = self._member
-        if self._replica != member.replica:
-            await self._shared.call(lambda shared: succeed(shared, context.settings.data_dir, member))
-            self._replica = member.replica
-        working = None if tree is None else frozenset(v.name for v in tree.actors if v.state in ALIVE) - {ANALYTICS}
         if tree is not None and tree.draining:
-            await self._shared.call(lambda shared: leave(shared, member.replica, working or frozenset()))
-            return
-        busy, asked_at = None if working is None else working | self._tokens.keys(), clock.monotonic()
-        configured, at_ms = context.settings.supported_pairs, now_ms(clock)
+            await self._shared.call(lambda shared: leave(shared, self._replica, at_work(tree)))
+        else:
+            await self._look(self._member, tree)
+
+    async def _is_known_as(self, member: Member) -> None:
+        if self._replica != member.replica:
+            folder = self._context.settings.data_dir
+            await self._shared.call(lambda shared: succeed(shared, folder, member))
+            self._replica = member.replica
+        self._member = member
+
+    async def _look(self, member: Member, tree: Tree | None) -> None:
+        clock, configured = self._context.clock, self._context.settings.supported_pairs
+        asked_at, at_ms = clock.monotonic(), now_ms(clock)
+        busy = None if tree is None else at_work(tree) | self._tokens.keys()
         may_take = self._may_take(asked_at) and tree is not None
         seen = await self._shared.call(lambda shared: look(shared, member, configured, busy, at_ms, may_take=may_take))
         self._renewed_at = asked_at
@@ -172,6 +177,11 @@ class FleetWorker:
         if self._context.settings.enable_api:
             replicas = tuple(replica_of(member, seen.holders) for member in seen.members)
             self._context.send(FleetNews(self._replica, replicas, dict(seen.holders)))
+
+
+def at_work(tree: Tree) -> frozenset[str]:
+    """The leases under which somebody works here: analytics, which is in each replica, says nothing of its own."""
+    return frozenset(view.name for view in tree.actors if view.state in ALIVE) - {ANALYTICS}
 
 
 def member_of(tree: Tree, able: tuple[str, ...]) -> Member:
