@@ -98,7 +98,6 @@ FAMILIES: dict[str, Family] = {
     "data_manager_audit_cycle_seconds": Family("gauge", "How long the last audit of everything took."),
     "data_manager_audit_rounds_total": Family("counter", "Audits of everything that have ended."),
     "data_manager_audit_leader_status": Family("gauge", "1 in the replica that audits; absent in others."),
-    "data_manager_audit_leader_status": Family("gauge", "1 in the replica that audits; absent in others."),
     "data_manager_audit_gaps_detected_total": Family("counter", "Gaps found.", ("symbol", "timeframe")),
     "data_manager_audit_health_score": Family(
         "gauge", "How good a dataset is, 0 to 100; absent while unknown.", ("symbol", "data_type", "timeframe")
@@ -124,7 +123,6 @@ FAMILIES: dict[str, Family] = {
     "data_manager_feed_dropped_total": Family(
         "counter", "Messages of the exchange's streams that were not published.", ("reason",)
     ),
-    "data_manager_audit_backfills_triggered_total": Family("counter", "Jobs made of gaps, all of them."),
     "data_manager_audit_backfills_triggered_total": Family("counter", "Jobs made of gaps, all of them."),
     "data_manager_auto_backfill_triggered_total": Family(
         "counter", "Jobs made of gaps.", ("symbol", "timeframe", "reason")
