@@ -36,7 +36,8 @@ from data_manager.system.strategy import ALIVE, NOT_OURS, Child, Policy, State, 
 HTTP = "http"
 AUDITOR = "auditor"
 FLEET = "fleet"
-NEWS_MIN_S = 0.2  # http hears of changes at most this often, and with every heartbeat
+NEWS_MIN_S = 0.2  # http hears of changes at most this often, and with every heartbeat ...
+NEWS_UNHEARD_MAX = 20  # ... as long as it answers: of one that hangs, news would fill what Thespian sends at a time
 TICK_MIN_S = 0.02
 RETIRED_SHOWN_S = 300.0  # for so long the tree shows what was retired
 PENDING_INCIDENTS_MAX = 1000  # kept while http is down; the oldest go first
@@ -100,6 +101,7 @@ class Supervisor(Actor):
         self._killed: list[str] = []
         self._started_ms = now_ms(self._clock)
         self._armed_for, self._news_due, self._news_at, self._pings = float("inf"), True, 0.0, 0
+        self._unheard = 0  # pieces of news to http since it last answered
         self._stopper: Any = None
         self.handleDeadLetters(True)
         self.send(sender, messages.Started(os.getpid(), os.getppid()))
@@ -158,6 +160,8 @@ class Supervisor(Actor):
         child = strategy.children[pong.name]
         if not self._counts(pong.name, pong.generation):
             return
+        if pong.name == HTTP:
+            self._unheard = 0
         before = child.state, child.detail
         self._totals[pong.name] = pong.totals
         self._act(
@@ -274,7 +278,8 @@ class Supervisor(Actor):
         if heartbeat or (self._news_due and now - self._news_at >= NEWS_MIN_S):
             self._news_due, self._news_at = False, now
             http = self._running().children.get(HTTP)
-            if http is not None and http.state in ("running", "waiting"):
+            if http is not None and http.state in ("running", "waiting") and self._unheard < NEWS_UNHEARD_MAX:
+                self._unheard += 1
                 self._tell(HTTP, messages.TreeNews(self._tree(now)))
                 while self._unsent:
                     self._tell(HTTP, self._unsent.popleft())

@@ -28,6 +28,9 @@ PR_SET_CHILD_SUBREAPER = 36
 ADMIN_REPARENT_S = 1.0  # how long the admin's intermediate parent may live
 
 os.environ.setdefault("THESPIAN_BASE_IPADDR", "127.0.0.1")
+# Of one process, to all others together: at its own 20, what waits for one actor that hangs holds up the messages to
+# all the others, and a supervisor that answers nobody any more ends everything. Read when Thespian is first imported.
+os.environ.setdefault("THESPIAN_MAX_PENDING_TRANSMITS", "400")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

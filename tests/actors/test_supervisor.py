@@ -7,6 +7,7 @@ import pickle
 import signal
 import socket
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from data_manager.system.messages import Tree
 from data_manager.system.strategy import Child, State
 from tests.eventually import eventually_sync
 from tests.listening import addresses, listening
+from tests.servers.service import alive
 from tests.servers.tree import RunningTree, dummy, running_tree
 
 A, B = "ingest/A", "ingest/B"
@@ -61,6 +63,24 @@ def test_a_stopped_process_is_killed_and_sigcont_finds_nobody(tmp_path: Path) ->
         assert tree.until_state(A, "running", restarts=1).pid != pid
         with pytest.raises(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+def test_an_actor_that_hangs_with_all_that_is_sent_to_it_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    patience = {"heartbeat_s": 0.1, "heartbeat_miss_s": 10}
+    with running_tree(tmp_path, dummy("http"), dummy(A), dummy(B), **patience) as tree:
+        hung, sibling = tree.until_state("http", "running"), tree.until_state(A, "running")
+        assert hung.pid is not None
+        os.kill(hung.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        while time.monotonic() - began < 6:  # several times as many messages as Thespian sends at a time by itself
+            asked = time.monotonic()
+            assert tree.view(A).pid == sibling.pid
+            assert time.monotonic() - asked < 3
+        assert tree.view("http").pid == hung.pid  # it has not been given up yet
+        tree.order(B, "exit")
+        tree.until_state(B, "running", restarts=1)
+        os.kill(hung.pid, signal.SIGCONT)
+        tree.until(lambda seen: all(view.state == "running" for view in seen.actors))
 
 
 def data_mib() -> int:
@@ -183,8 +203,7 @@ def test_a_symbol_that_is_retired_drains_and_leaves_neither_incident_nor_gauges(
         tree.tree.assign(("A",))
         gone = tree.until_state(B, "retired")
         assert (gone.pid, gone.restarts, gone.last_cause) == (None, 0, "stopped")
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid or 0, signal.SIGKILL)
+        eventually_sync(lambda: not alive(pid or 0))
         after = tree.look()
         assert after.incidents == ()
         assert not [name for (name, labels), _ in after.gauges.items() if ("actor", B) in labels]
