@@ -23,7 +23,7 @@ SYMBOLS = "BTCUSDT,ETHUSDT,BNBUSDT,ADAUSDT,SOLUSDT"
 VICTIM = "ingest/ETHUSDT"  # dies once, for the tree to show a restart and its cause
 PRODUCTION = {"ack_wait_s": "30", "store_timeout_s": "5", "heartbeat_s": "2", "restart_backoff_s": "0.2"}
 PATIENCE_S = 900.0
-LOOK_S = 0.5
+LOOK_S = 0.2
 SPARK_S = 90  # until the curve of the events has its whole width
 BYTES_MAX = 300_000
 
@@ -31,10 +31,9 @@ BYTES_MAX = 300_000
 TELLING = """() => {
   const chart = document.getElementById("chart").getAttribute("aria-label");
   const repaired = Number(/(\\d+) repaired bars/.exec(chart)?.[1] ?? 0);
-  const isUnderWay = [...document.querySelectorAll("#jobs progress:not(.ended)")].some((bar) => bar.value > 0);
-  if (document.querySelector("#symbols tbody .hour[data-state=none]")) return false;
-  return / [1-9]\\d* gaps?,/.test(chart) && repaired >= 4 && isUnderWay
-    && document.querySelector("#analytics .badge") !== null && document.querySelector("#toast.shown") === null;
+  const has = (selector) => document.querySelector(selector) !== null;
+  return / [1-9]\\d* gaps?,/.test(chart) && repaired >= 3 && has("#jobs progress:not(.ended)")
+    && has("#analytics .badge") && !has("#symbols tbody .hour[data-state=none]");
 }"""
 
 

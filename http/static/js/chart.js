@@ -1,6 +1,6 @@
 // Candles over volume on one time axis without holes, drawn by TradingView's Lightweight Charts.
 
-import { CandlestickSeries, HistogramSeries, createChart } from "../vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.mjs";
+import { CandlestickSeries, CrosshairMode, HistogramSeries, createChart } from "../vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.mjs";
 import { Bars } from "./bars.js";
 import { $, el, say } from "./dom.js";
 import { figure, moment, ms, plural } from "./format.js";
@@ -72,7 +72,7 @@ function dress() {
   drawing.applyOptions({
     layout: { textColor: ink, fontFamily: colour("sans") },
     grid: { vertLines: { color: line }, horzLines: { color: line } },
-    crosshair: { mode: 0, vertLine: hair, horzLine: hair },
+    crosshair: { mode: CrosshairMode.Normal, vertLine: hair, horzLine: hair },
   });
   candles.applyOptions({ priceLineColor: accent });
   draw();

@@ -7,7 +7,7 @@ import { clock, dataset, day, moment, ms, range } from "./format.js";
 const HOUR_MS = 3_600_000;
 const HOURS = 24;
 const REFRESH_MS = 60_000;
-const SOON_MS = 1500; // after a change of the open gaps: what has ended is only in /gaps
+const SOON_MS = 500; // after a change of the open gaps: what has ended is only in /gaps
 const GAPS_LIMIT = 1000;
 
 // The worst one names the hour.
@@ -104,11 +104,13 @@ export class Coverage {
     this.#live = live;
     this.#changed = changed;
     this.#begins = new Beginnings(changed);
-    let soon = 0;
+    let due = null;
     live.on(["gaps"], () => {
       this.#sort();
-      clearTimeout(soon);
-      soon = setTimeout(() => this.#read(), SOON_MS);
+      due ??= setTimeout(() => {
+        due = null;
+        this.#read();
+      }, SOON_MS);
     });
     setInterval(() => document.hidden || this.#read(), REFRESH_MS);
     this.#read();
