@@ -51,4 +51,7 @@ def encode(batch: Batch) -> bytes:
 
 def decode(payload: bytes) -> Batch:
     """The batch; raises msgspec.DecodeError for anything a router did not write."""
-    return _decoder.decode(payload)
+    try:
+        return _decoder.decode(payload)
+    except UnicodeDecodeError as error:  # a trace that is no text
+        raise msgspec.DecodeError(str(error)) from error
