@@ -11,6 +11,15 @@ import pytest
 from tests.servers.command import PROGRAM, Command
 
 SEED = "7"
+# The demo as users have it: its own waits, and not the tests' tenth of them.
+WAITS = {
+    "heartbeat_s": "2",
+    "restart_backoff_s": "0.2",
+    "restart_backoff_cap_s": "30",
+    "park_probe_s": "60",
+    "ack_wait_s": "10",
+    "store_timeout_s": "5",
+}
 
 
 def chaos(run: Command, minutes: str, seed: str, timeout: float) -> subprocess.CompletedProcess[str]:
@@ -26,7 +35,7 @@ def chaos(run: Command, minutes: str, seed: str, timeout: float) -> subprocess.C
 
 def a_demo(folder: Path) -> Command:
     symbols = "BTCUSDT,ETHUSDT,BNBUSDT,ADAUSDT,SOLUSDT"
-    return Command(folder, "demo", symbols=symbols, enable_backfiller="true", history_bootstrap="false")
+    return Command(folder, "demo", symbols=symbols, enable_backfiller="true", history_bootstrap="false", **WAITS)
 
 
 def survived(run: Command, minutes: str, seed: str, timeout: float) -> None:
