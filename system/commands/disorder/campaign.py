@@ -14,7 +14,7 @@ from data_manager.system.commands.disorder.recovery import Course, Seen
 from data_manager.system.commands.disorder.schedule import Event
 from data_manager.system.commands.disorder.territory import Demo
 from data_manager.system.commands.service_answers import Ledger, decode
-from data_manager.system.errors import ServiceAway
+from data_manager.system.errors import ServiceAway, ServiceError
 from data_manager.system.settings import Settings
 
 POLL_S = 0.25
@@ -95,7 +95,7 @@ class Campaign:
                 raise ServiceAway(f"{event.target} is {seen.actors[event.target].state}")
             self._inflict(event, seen)
             due.popleft()
-        except ServiceAway as away:
+        except ServiceError as away:  # what was asked for and never confirmed may be refused the second time
             if now - event.at_s > LATE_S:
                 due.popleft()
                 self._end(Outcome(event, now, None, left_out=str(away)))

@@ -19,6 +19,7 @@ from data_manager.system.publisher import FeedPublisher
 from data_manager.system.settings import Settings
 
 LOCK_WAIT_S = 2.0  # for the write lock of a file that its owner writes to many times a second
+TAKEN_S = 60.0  # within which FEED takes all garbage, the restart of a broker that is killed meanwhile included
 SIGNALS = {
     Fault.KILL: signal.SIGKILL,
     Fault.HANG: signal.SIGSTOP,
@@ -71,18 +72,27 @@ def store_held(demo: Demo, symbol: str) -> Iterator[None]:
 
 
 async def published(messages: Sequence[bytes], demo: Demo, settings: Settings, clock: Clock) -> None:
-    """Each message is in FEED, once; raises FeedError."""
+    """Each message is in FEED, once. Raises ServiceAway before any is sent, and FeedError afterwards."""
     connection = Connection(settings.model_copy(update={"nats_url": demo.nats_url}), "chaos", clock)
     try:
-        await connection.open_in_time()
-        publisher = FeedPublisher(connection.client, settings.nats_consumer_subject, clock)
+        publisher = await opened(connection, settings, clock)
         try:
-            await publisher.open()
             for message in messages:
                 await publisher.publish(message)
-            if not await publisher.drain() or publisher.refused or not publisher.captured:
+            if not await publisher.drain(TAKEN_S) or publisher.refused or not publisher.captured:
                 raise FeedError(f"FEED has taken {publisher.published} of {len(messages)} messages")
         finally:
             await publisher.close()
     finally:
         await connection.close()
+
+
+async def opened(connection: Connection, settings: Settings, clock: Clock) -> FeedPublisher:
+    """A publisher to the feed; raises ServiceAway while the broker does not answer."""
+    try:
+        await connection.open_in_time()
+        publisher = FeedPublisher(connection.client, settings.nats_consumer_subject, clock)
+        await publisher.open()
+    except FeedError as error:
+        raise ServiceAway(str(error)) from error
+    return publisher

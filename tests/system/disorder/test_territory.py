@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from data_manager.storage.data_dir import DataDir
 from data_manager.system.commands.disorder.territory import Demo, owner_of, started_at
 from data_manager.system.errors import ConfigError, ServiceAway
 from tests.eventually import eventually_sync
-from tests.http.serving import actor, tree, working_tree
-from tests.servers.api import ServedApi, served_api
+from tests.http.serving import working_tree
+from tests.servers.api import ServedApi
 from tests.servers.service import alive
-
-SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A data folder that this process owns."""
-    lock = DataDir(tmp_path)
-    lock.acquire()
-    yield tmp_path
-    lock.release()
-
-
-@pytest.fixture
-def api(folder: Path) -> Iterator[ServedApi]:
-    """An API that says that it belongs to the folder."""
-    with served_api(folder) as served:
-        (folder / "http.json").write_text(json.dumps({"api_port": int(served.url.rpartition(":")[2])}))
-        yield served
-
-
-@pytest.fixture
-def child() -> Iterator[int]:
-    """A process that this one has started."""
-    with subprocess.Popen(SLEEPER) as process:
-        yield process.pid
-        process.kill()
-
-
-def named(api: ServedApi, **pids: int | None) -> None:
-    """Have the supervisor name these processes, and an exchange."""
-    names = {"exchange": os.getpid(), **{name.replace("_", "/", 1): pid for name, pid in pids.items()}}
-    actors = [msgspec.structs.replace(actor(name), pid=pid) for name, pid in names.items()]
-    api.system.latest = tree(*actors)
+from tests.system.disorder.trees import named
 
 
 def test_the_owner_of_a_folder_is_who_holds_its_lock(folder: Path) -> None:
