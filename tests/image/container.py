@@ -6,12 +6,16 @@ buildah's own `run` kills what it runs and knows no read-only root, so this is d
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
+from tests.eventually import eventually_sync
 from tests.image.buildah import Image
 from tests.servers.command import Command
 from tests.servers.service import alive
+
+START_S = 120  # as the chart's startup probe allows
 
 # $0 root, $1 volume, $2 where it goes, $3 user; then the command. The network is the host's.
 CONFINED = """
@@ -31,7 +35,7 @@ exec chroot --userspec="$user" "$root" env -C "$at" "$@"
 def confined(image: Image, volume: Path, *command: str) -> list[str]:
     """The command, in the image, where `volume` is all that can be written; it is process 1 there."""
     (at,) = image.volumes
-    namespaces = ("--mount", "--pid", "--fork", "--kill-child")
+    namespaces = ("--mount", "--pid", "--fork")
     return ["unshare", *namespaces, "sh", "-c", CONFINED, str(image.root), str(volume), at, image.user, *command]
 
 
@@ -65,6 +69,13 @@ class Container(Command):
         self._entry = [*init, instead or service]
         self._environment = image.environment | {name.upper(): value for name, value in settings.items()}
 
+    def start(self, *, ready: bool = True) -> Container:
+        """Start, or start again on the same volume; returns when it is ready."""
+        super().start(ready=False)
+        if ready:
+            self.wait(self._works, START_S)
+        return self
+
     def program(self) -> list[str]:
         """What is executed."""
         return confined(self._image, self.folder, *self._entry, *self.arguments)
@@ -82,6 +93,13 @@ class Container(Command):
     def on_the_host(self, pid: int) -> int:
         """The id here of a process by its id in the container."""
         return next(ours for ours in self.processes() if pid == self._inside(ours))
+
+    def _end(self) -> None:
+        if self.runs:
+            os.kill(self.pid, signal.SIGKILL)  # process 1, which takes the others along
+        if self._process is not None:
+            self._process.wait(10)
+        eventually_sync(lambda: not self.processes(), 5)
 
     @staticmethod
     def _inside(pid: int) -> int:
