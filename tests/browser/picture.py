@@ -32,6 +32,9 @@ TELLING = """() => {
   const chart = document.getElementById("chart").getAttribute("aria-label");
   const repaired = Number(/(\\d+) repaired bars/.exec(chart)?.[1] ?? 0);
   const has = (selector) => document.querySelector(selector) !== null;
+  const lacking = document.querySelectorAll("#symbols button:is([data-state=open], [data-state=backfilling])");
+  const told = Number(/In (\\d+) symbol/.exec(document.querySelector("#missing .reason").textContent)?.[1]);
+  if (lacking.length !== told) return false; // the list of those that have ended is being asked for
   return / [1-9]\\d* gaps?,/.test(chart) && repaired >= 3 && has("#jobs progress:not(.ended)")
     && has("#analytics .badge") && !has("#symbols tbody .hour[data-state=none]");
 }"""

@@ -12,6 +12,7 @@ const PHONE_PX = 520;
 const ROOM = 5; // bars that are left free after the newest one
 const FEWEST = 15;
 const REFRESH_MS = 5000;
+const SOON_MS = 1000; // after a change of the gaps
 const ZOOM = 0.75;
 
 const GAP_COLOURS = { backfilling: "warn", exchange_empty: "muted" };
@@ -182,8 +183,13 @@ export function chart(live, choice) {
   });
   host.addEventListener("pointerleave", leave);
   document.addEventListener("themechange", dress);
+  let due = null;
   live.on(["gaps"], () => {
     bars.expire();
+    due ??= setTimeout(() => {
+      due = null;
+      refresh();
+    }, SOON_MS);
   });
   setInterval(refresh, REFRESH_MS);
   dress();

@@ -77,17 +77,18 @@ function figures(live, health) {
   const rates = [...live.rates.values()];
   const well = actors.filter((actor) => WELL.has(actor.state)).length;
   const restarts = actors.reduce((sum, actor) => sum + actor.restarts, 0);
-  const bad = live.service.get("service")?.quarantined ?? 0;
+  const bad = live.service.get("service")?.quarantined ?? null;
+  const known = (number) => (actors.length ? count(number) : DASH);
   const score = health?.overall_score ?? null;
   const lag = actors.reduce((most, actor) => Math.max(most, actor.symbol ? actor.lag ?? 0 : 0), 0);
   return [
     ["actors running", actors.length ? `${count(well)} / ${count(actors.length)}` : DASH, well < actors.length ? "warn" : ""],
-    ["restarts", count(restarts), ""],
-    ["events taken in", count(rates.reduce((sum, row) => sum + row.events, 0)), ""],
-    ["batches behind", count(lag), lag > LAG_MAX ? "warn" : ""],
+    ["restarts", known(restarts), ""],
+    ["events taken in", known(rates.reduce((sum, row) => sum + row.events, 0)), ""],
+    ["batches behind", known(lag), lag > LAG_MAX ? "warn" : ""],
     ["quarantined", count(bad), bad ? "warn" : ""],
     ["quality score", score === null ? DASH : score.toFixed(1), score !== null && score < GOOD_SCORE ? "warn" : ""],
-    ["open incidents", count(live.incidents.size), live.incidents.size ? "warn" : ""],
+    ["open incidents", known(live.incidents.size), live.incidents.size ? "warn" : ""],
     ["up for", duration(upFor(actors)), ""],
   ];
 }
