@@ -224,6 +224,8 @@ def test_a_service_that_takes_nobody_more_is_asked_again(
             shown.page.goto(f"{shown.served.url}/ui")
             expect(shown.page.locator("#connection")).to_have_text("reconnecting")
             expect(answer(shown, "Is data flowing?")).to_contain_text("Unknown")
+            numbers = shown.page.locator("#figures dd")
+            expect(numbers).to_have_text(["\u2013"] * numbers.count())  # what is not known is not 0
         expect(shown.page.locator("#connection")).to_have_text("live")
 
 
