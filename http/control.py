@@ -149,10 +149,9 @@ class ControlRoutes:
         """
         self._guard.demand(request)
         asked = parse_path(CommandPath, request)
-        name, action = asked.name, asked.action
-        view = next((view for view in self._tree().actors if view.name == name), None)
+        view = next((view for view in self._tree().actors if view.name == asked.name), None)
         if view is None:
-            raise Refusal(404, f"There is no actor named {name}; GET /system/tree lists them.")
+            raise Refusal(404, f"There is no actor named {asked.name}; GET /system/tree lists them.")
         try:
             value = await (self._elsewhere(asked) if view.state == ELSEWHERE else self._here(asked))
         except TimeoutError:

@@ -95,6 +95,8 @@ def replicas(found: Tree) -> list[str]:
     if found.fleet is None or len(found.fleet.replicas) < 2:
         return []
     return [
-        printable(f"{each.replica}{' (this one)' if each.replica == found.fleet.me else ''}: {', '.join(each.leases) or '-'}")
+        printable(
+            f"{each.replica}{' (this one)' if each.replica == found.fleet.me else ''}: {', '.join(each.leases) or '-'}"
+        )
         for each in found.fleet.replicas
     ]

@@ -165,7 +165,6 @@ def test_a_gap_is_repaired_and_its_end_left_to_the_audit(tmp_path: Path) -> None
         assert work.counter("auto_backfill_triggered_total", symbol=BTC, timeframe="1m", reason="gap") == 1
         assert work.counter("audit_backfills_triggered_total") == 1
         assert work.gauge("backfill_progress_ratio", symbol=BTC, data_type="candles", timeframe="1m") == 1
-        assert work.counter("audit_backfills_triggered_total") == 1
 
     working(tmp_path, scenario)
 
