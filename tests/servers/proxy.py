@@ -18,6 +18,7 @@ from typing import Self
 PIECE = 64 * 1024  # bytes that are forwarded at a time
 ON_THE_WAY = 256  # pieces of one direction that are delayed at the same time; beyond it nothing more is read
 CUT_EVERY_S = 1.0  # how often `cut_share` of all connections are cut
+END_S = 5.0  # for all that is forwarded to end, when the proxy does
 HOST = "127.0.0.1"
 
 
@@ -27,6 +28,7 @@ class Link:
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.ends = (client, server)
         self.silent = False  # half open: what either end sends goes nowhere, and neither is told
+        self.ways: list[asyncio.Task[None]] = []
 
     def cut(self) -> None:
         """Reset both ends at once."""
@@ -35,7 +37,9 @@ class Link:
 
 
 def reset(end: asyncio.StreamWriter) -> None:
-    """End a connection with RST; what was written and not sent yet is dropped."""
+    """End a connection with RST, unless it has ended; what was written and not sent yet is dropped."""
+    if end.transport.is_closing():
+        return
     end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     end.transport.abort()
 
@@ -101,30 +105,37 @@ class Proxy:
         server.close()
         cutting.cancel()
         for link in list(self._links):
-            link.cut()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+            for way in link.ways:
+                way.cancel()
+        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=END_S)
 
     async def _connected(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         try:
             from_server, server = await asyncio.open_connection(HOST, self._to, limit=PIECE)
-        except OSError:  # the server is away: the client is cut off, a moment later than it would be without a proxy
+        except OSError:  # the server is away: the client hears it a moment later than it would without a proxy
             reset(client)
             return
         link = Link(client, server)
         self._links.add(link)
-        ways = [
-            asyncio.create_task(self._forward(reader, server, link)),
+        try:
+            await self._both_ways(link, reader, from_server)
+        finally:
+            self._links.discard(link)
+            link.cut()
+
+    async def _both_ways(
+        self, link: Link, from_client: asyncio.StreamReader, from_server: asyncio.StreamReader
+    ) -> None:
+        """Until one end has ended, whatever was on its way from it included."""
+        client, server = link.ends
+        link.ways = [
+            asyncio.create_task(self._forward(from_client, server, link)),
             asyncio.create_task(self._forward(from_server, client, link)),
         ]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
+        await asyncio.wait(link.ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in link.ways:
             way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        self._links.discard(link)
-        link.cut()
+        await asyncio.gather(*link.ways, return_exceptions=True)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link) -> None:
         """One direction, until its reader's end, or for ever once the link is silent."""
