@@ -15,7 +15,8 @@ INGEST_PREFIX = "ingest/"
 AT_WORK = ("running", "waiting")
 SET_ASIDE = ("parked", "paused")
 ELSEWHERE = "elsewhere"
-NOT_HERE = ("retired", ELSEWHERE)
+RETIRED = "retired"
+NOT_HERE = (RETIRED, ELSEWHERE)
 CATALOG = "catalog"  # what an actor waits for that has everything else
 SWITCHED_OFF = "audit=off"  # in the auditor's detail: it does the housekeeping only
 
@@ -25,22 +26,28 @@ def is_ingest(view: ActorView) -> bool:
     return view.name.startswith(INGEST_PREFIX)
 
 
-def is_ready(tree: Tree | None) -> bool:
+def is_ready(tree: Tree | None, fleet: FleetNews | None = None) -> bool:
     """Whether every part has been ready once and the tree is not on its way down.
 
-    A symbol that is parked or paused holds nothing up, nor does a part that failed after it had been ready, one that
-    another replica runs, or one that waits for the catalog alone: what is stored can still be served.
+    A symbol that is parked or paused holds nothing up, nor does a part that failed after it had been ready, one whose
+    lease another replica holds, or one that waits for the catalog alone: what is stored can still be served.
     """
     if tree is None or tree.draining:
         return False
     return all(
         view.ever_running
-        or view.state in NOT_HERE
+        or view.state == RETIRED
+        or (view.state == ELSEWHERE and is_held_elsewhere(view.name, fleet))
         or (is_ingest(view) and view.state in SET_ASIDE)
         or awaited(view) == [CATALOG]
         for view in tree.actors
         if view.essential or is_ingest(view)
     )
+
+
+def is_held_elsewhere(name: str, fleet: FleetNews | None) -> bool:
+    """Whether another replica has the lease: where nobody has it yet, nothing that is published would be taken."""
+    return fleet is not None and fleet.holders.get(name, fleet.me) != fleet.me
 
 
 def components(

@@ -170,7 +170,7 @@ class HealthRoutes:
         market, catalog = await asyncio.gather(self._market.problem(), self._catalog.problem())
         tree = self._system.tree()
         fleet = self._system.fleet()
-        self._was_ready = self._was_ready or condition.is_ready(tree)
+        self._was_ready = self._was_ready or condition.is_ready(tree, fleet)
         ready = market is None and self._was_ready and tree is not None and not tree.draining
         body = {
             "ready": ready,

@@ -132,7 +132,7 @@ def test_ingest_goes_on_while_the_collector_is_away(tmp_path: Path) -> None:
             service.wait(lambda: load.sent > 500, 60)
         service.wait(lambda: all(service.ledger(pair).total.stored >= load.sent for pair in PAIRS.split(",")), 60)
         assert {name: actor["pid"] for name, actor in service.actors().items()} == pids
-        assert any(name == "data_manager_telemetry_dropped_total" for name, _ in exposed(service))
+        service.wait(lambda: any(name == "data_manager_telemetry_dropped_total" for name, _ in exposed(service)), 30)
         collector.start()
         service.wait(lambda: service.log.read_text().count('"telemetry_received"') == 2, 60)
         assert service.stop() == 0

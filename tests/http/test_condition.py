@@ -197,10 +197,19 @@ def test_what_another_replica_runs_is_healthy_while_that_holds_its_lease() -> No
     assert found(None) == []
 
 
-def test_what_another_replica_runs_does_not_hold_readiness_up() -> None:
+def test_what_another_replica_holds_does_not_hold_readiness_up() -> None:
     elsewhere = [actor(name, "elsewhere") for name in ("router", "ingest/BTCUSDT")]
-    assert is_ready(tree(actor("http"), actor("fleet"), *elsewhere))
-    assert not is_ready(tree(actor("http"), actor("fleet", "waiting", "leases"), *elsewhere))
+    known, held = tree(actor("http"), actor("fleet"), *elsewhere), replicas("router", "ingest/BTCUSDT")
+    assert is_ready(known, held)
+    assert not is_ready(tree(actor("http"), actor("fleet", "waiting", "leases"), *elsewhere), held)
+
+
+def test_what_no_replica_holds_yet_holds_readiness_up_and_so_does_what_is_about_to_begin_here() -> None:
+    known = tree(actor("http"), actor("fleet"), actor("router", "elsewhere"), actor("ingest/BTCUSDT", "elsewhere"))
+    assert not is_ready(known)
+    assert not is_ready(known, replicas("ingest/BTCUSDT"))
+    here = replicas("ingest/BTCUSDT")
+    assert not is_ready(known, FleetNews(here.me, here.replicas, {**here.holders, "router": here.me}))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from data_manager.storage.catalog import SqlCatalog
 from data_manager.storage.choice import catalog_url
 from data_manager.storage.protocols import Health
 from data_manager.storage.records import Symbol
+from data_manager.system.fleet_messages import FleetNews
 from data_manager.system.settings import Settings
 from tests.http.serving import (
     MINUTE,
@@ -135,6 +136,7 @@ def test_what_is_retired_or_runs_elsewhere_is_no_shortcoming(tmp_path: Path) -> 
     async def check(api: Api) -> None:
         gone = [actor(f"ingest/{state}", state, ever_running=False) for state in ("retired", "elsewhere")]
         api.system.latest = tree(*working_tree().actors, *gone)
+        api.system.replicas = FleetNews("a", (), {"ingest/elsewhere": "b"})
         answer = await api.get("/health/readiness")
         assert (answer.status, answer.body["components"]["ingest"]) == (200, "healthy")
         assert (await api.get("/health/summary")).body["data"]["reasons"] == []
