@@ -11,9 +11,15 @@ from data_manager.system.logs import configure
 @contextmanager
 def logs_to(stream: TextIO, level: str = "INFO") -> Iterator[None]:
     """JSON lines on `stream`; afterwards the root logger is the one it was."""
-    root = logging.root
-    configure("tester", level, stream)
-    manager = logging.Logger.manager
+    with logs_kept():
+        configure("tester", level, stream)
+        yield
+
+
+@contextmanager
+def logs_kept() -> Iterator[None]:
+    """For what configures the logs of a process of its own, and runs in this one: afterwards all is as it was."""
+    root, manager = logging.root, logging.Logger.manager
     try:
         yield
     finally:

@@ -38,9 +38,10 @@ class Link:
 
 def reset(end: asyncio.StreamWriter) -> None:
     """End a connection with RST, unless it has ended; what was written and not sent yet is dropped."""
-    if end.transport.is_closing():
+    connection = end.get_extra_info("socket")
+    if end.transport.is_closing() or connection.fileno() < 0:
         return
-    end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     end.transport.abort()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from data_manager.system import cli
 from data_manager.system.settings_sources import NAMES
+from tests.log_capture import logs_kept
 
 
 class Outcome(NamedTuple):
@@ -39,9 +40,10 @@ class Terminal:
         """Type `data-manager` with these arguments."""
         self._monkeypatch.setattr(sys, "argv", ["data-manager", *map(str, arguments)])
         self._capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as exit_:
-            code = exit_.code if isinstance(exit_.code, int) else 0
+        with logs_kept():
+            try:
+                cli.main()
+                code = 0
+            except SystemExit as exit_:
+                code = exit_.code if isinstance(exit_.code, int) else 0
         return Outcome(code, *self._capsys.readouterr())
